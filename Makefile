@@ -1,0 +1,54 @@
+# One way through the house: every command runs in .venv, which the first target that needs it sets up.
+#
+#   make test PYTHON=python3.13             another interpreter for a new .venv
+#   make test PYTEST_ARGS="-m 'not slow'"   anything pytest takes
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help install test verify demo speed lint format clean
+
+# pyright looks on PyPI for a newer version of itself unless told not to.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## set up .venv with the versions in constraints.txt
+
+test: lint ## lint, format check, types, then the tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+verify: $(INSTALLED) ## reproduce the known results: a table of ours against the published
+	$(BIN)/python scripts/verify.py
+
+demo: verify ## the main job so far: verify
+
+speed: $(INSTALLED) ## measure simulated periods per second
+	$(BIN)/python scripts/speed.py
+
+lint: $(INSTALLED) ## ruff (lint and format check) and pyright
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: $(INSTALLED) ## rewrite the code as ruff wants it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove .venv, caches and builds (runs/ stays)
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "kaizen-env needs Python 3.11 or newer, but $(PYTHON) is %d.%d: install a newer one, or name it: make PYTHON=python3.13 ..." % v[:2])'
+	$(PYTHON) -m venv .venv
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

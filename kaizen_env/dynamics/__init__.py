@@ -1,0 +1,16 @@
+"""The period: pure functions over arrays, in the order of the model."""
+
+from .economics import end_customer_value
+from .state import Books, Decisions, Flows, PeriodLuck, State, initial_state
+from .step import step
+
+__all__ = [
+    "Books",
+    "Decisions",
+    "Flows",
+    "PeriodLuck",
+    "State",
+    "end_customer_value",
+    "initial_state",
+    "step",
+]

@@ -1,0 +1,60 @@
+"""Reveal: what end customers order next, from the demand tape, fixed shares or experience, and goodwill."""
+
+from __future__ import annotations
+
+from ..arrays import Array, gather, segment_sum
+from ..network import Network
+from .improvement import Effects
+from .state import State, experience_today
+
+REACH = 30.0  # bound of the logit's exponent; e^30 is everybody
+
+
+def market_orders(network: Network, state: State, demand: Array, mail: Array) -> Array:
+    """What joins each sales link's backlog: due `mail` (trades, worlds) and split `demand` (markets, worlds)."""
+    market, xp = network.market, network.xp
+    share = market.share
+    if network.listening:
+        change = state.experience - experience_today(network)
+        pull = xp.exp(xp.minimum(xp.maximum(market.sensitivity * change, -REACH), REACH))
+        weight = share * xp.where(market.logit > 0, pull, xp.ones_like(pull))
+        total = segment_sum(weight, market.by_market)
+        share = weight / gather(total, market.market)
+        # Demand moves with what customers experience, relative to what the product is worth to them.
+        scale = segment_sum(market.share * market.value, market.by_market)
+        felt = segment_sum(share * change, market.by_market) / xp.where(scale > 0, scale, xp.ones_like(scale))
+        demand = demand * xp.maximum(1.0 + market.goodwill * felt, 0.0)
+    ordered = share * gather(demand, market.market)
+    return gather(xp.concat((mail, ordered)), network.sale.arranged)
+
+
+def reveal(network: Network, state: State, at_once: Array, mail: Array, demand: Array) -> tuple[State, Array]:
+    """Demand of the next period and due mail join the backlog; forecasts follow what was ordered.
+
+    `at_once` (sales, worlds) are orders that joined the backlog earlier in this period, `mail` (mail slots, trades,
+    worlds) the orders under way. Returns the next state and all that joined the backlog (sales, worlds).
+    """
+    worlds = demand.shape[-1]
+    nothing = network.zeros(1, network.trades, worlds)
+    due = mail[0] if network.mail_slots else nothing[0]
+    ahead = network.xp.concat((mail[1:], nothing)) if network.mail_slots else mail
+    revealed = market_orders(network, state, demand, due)
+    seen = at_once + revealed
+    forecast = state.forecast + network.forecast_smoothing * (seen - state.forecast)
+    next_state = state._replace(backlog=state.backlog + revealed, orders_in_mail=ahead, forecast=forecast)
+    return next_state, seen
+
+
+def experienced(network: Network, closing: State, shipped: Array, effects: Effects) -> Array:
+    """Experience after a period: smoothed value per customer who was served or had to wait (market links, worlds).
+
+    Customers served had value − price, customers waiting −waiting cost + penalty; all meet the hurdles on the way.
+    """
+    market, xp = network.market, network.xp
+    delivered, waiting = gather(shipped, network.sale.market), gather(closing.backlog, network.sale.market)
+    customers = delivered + waiting
+    surplus = (market.value - market.price) * delivered + (market.penalty - market.waiting_cost) * waiting
+    hurdle = gather(effects.hurdle, market.route_company) * market.route_units
+    felt = surplus / xp.maximum(customers, 1e-12) - segment_sum(hurdle, market.route)
+    moved = closing.experience + market.smoothing * (felt - closing.experience)
+    return xp.where(customers > 0, moved, closing.experience)

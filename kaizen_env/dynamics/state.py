@@ -1,0 +1,148 @@
+"""What a network is at one moment, what companies decide, and what a period leaves in the books.
+
+Worlds are on the last axis of every array.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array, as_array, as_numpy, gather
+from ..network import Network
+
+
+class State(NamedTuple):
+    """The true state; no policy that stands for a company may see it but through a twin."""
+
+    on_hand: Array  # (companies, worlds) finished units
+    inputs: Array  # (purchases, worlds) input units held by the buyer
+    work_in_process: Array  # (process slots, companies, worlds) good units, slot 0 completes next
+    in_transit: Array  # (transit slots, purchases, worlds) units, slot 0 arrives next
+    orders_in_mail: Array  # (mail slots, trades, worlds) units ordered, not yet seen by the seller
+    backlog: Array  # (sales, worlds) units ordered and seen, not yet shipped
+    waste: Array  # (company wastes, companies, worlds) 1 = today's level, 0 = none
+    link_waste: Array  # (link wastes, purchases, worlds) same
+    skill: Array  # (companies, worlds) starts at 1
+    culture: Array  # (companies, worlds) 0 … 1
+    open_twin: Array  # (companies, worlds) 0 or 1
+    cash: Array  # (companies, worlds) money, cumulative
+    alive: Array  # (companies, worlds) 0 or 1
+    forecast: Array  # (sales, worlds) smoothed orders, units per period
+    experience: Array  # (market links, worlds) smoothed end-customer value per unit, money
+
+
+class Decisions(NamedTuple):
+    """What every company decides in one period."""
+
+    order: Array  # (companies, worlds) units to make, or an order-up-to level, as the scenario's replenishment says
+    effort: Array  # (company wastes + 2, companies, worlds) shares of the team; see Network.effort_names
+    openness: Array  # (companies, worlds) the twin is published where this is above ½ and culture allows it
+
+
+class PeriodLuck(NamedTuple):
+    """The luck that one period meets."""
+
+    demand: Array  # (markets, worlds) units, revealed at the end of the period
+    capacity: Array | None  # (companies, worlds) share of capacity that is left; None = all
+    passage: Array | None  # (trades, worlds) share of a shipment that can leave; None = all
+
+
+class Flows(NamedTuple):
+    """What moved in one period, in units."""
+
+    ordered: Array  # (companies, worlds) production order
+    supplied: Array  # (supplies, worlds) shipped by external suppliers
+    received: Array  # (purchases, worlds)
+    started: Array  # (companies, worlds)
+    scrapped: Array  # (companies, worlds)
+    finished: Array  # (companies, worlds) good units completed
+    shipped: Array  # (sales, worlds)
+    dispatched: Array  # (purchases, worlds) shipped to the buyer by supplier or seller
+    spoiled: Array  # (companies, worlds)
+    lost: Array  # (sales, worlds) orders that did not wait
+    placed: Array  # (trades, worlds) orders placed with sellers
+    arrivals: Array  # (sales, worlds) orders and demand that joined the backlog in Order and Reveal
+
+
+class Books(NamedTuple):
+    """The money of one period, each real cost once."""
+
+    revenue: Array  # (sales, worlds) price · shipped
+    resources: Array  # (supplies, worlds) price · shipped by external suppliers
+    freight: Array  # (purchases, worlds)
+    transit_holding: Array  # (purchases, worlds)
+    input_holding: Array  # (purchases, worlds)
+    stock_holding: Array  # (companies, worlds) finished stock and work in process
+    conversion: Array  # (companies, worlds) lean cost of what was started
+    motion: Array  # (companies, worlds) excess conversion cost
+    over_processing: Array  # (companies, worlds) excess conversion cost
+    effort: Array  # (companies, worlds) cost of improvement
+    unused_talent: Array  # (companies, worlds) the part of it that culture wasted
+    penalty: Array  # (sales, worlds) paid to the waiting customer
+    fee: Array  # (companies, worlds) paid to the platform
+    contract: Array  # (companies, worlds) net receipts from gain sharing
+    profit: Array  # (companies, worlds)
+    value: Array  # (market links, worlds) what the delivered units are worth to the end customer
+    waiting: Array  # (market links, worlds) cost of waiting
+    hurdles: Array  # (companies, worlds) cost to the end customer of each company's hurdles
+    customers: Array  # (1, worlds) surplus of all end customers, after hurdles and gain sharing
+
+
+def initial_state(network: Network, demand: Array) -> State:
+    """The state at the start of an episode, with the first period's `demand` (markets, worlds) revealed."""
+    from .demand import market_orders
+
+    company, purchase, worlds = network.company, network.purchase, demand.shape[-1]
+
+    def fill(column: Array, *lead: int) -> Array:
+        """A parameter column repeated over worlds, and over leading axes."""
+        return network.zeros(*lead, column.shape[0], worlds) + column
+
+    units, rows, slots = network.process_slots, purchase.lead_time.shape[0], network.transit_slots
+    process_time, lead_time = as_numpy(company.process_time), as_numpy(purchase.lead_time)
+    # A steady flow fills the whole slots below a lead time, and the slot it falls into in part.
+    busy = np.clip(process_time - np.arange(units)[:, None, None], 0.0, 1.0)
+    on_way = np.clip(lead_time - np.arange(slots)[:, None, None], 0.0, 1.0)
+    good = company.throughput * (1.0 if network.scenario.initial_pipelines == "mean_flow" else 0.0)
+    mail = network.zeros(network.mail_slots, network.trades, worlds)
+    for wait in range(1, network.mail_slots + 1):
+        mail = mail + network.trade.mail[wait] * network.trade.initial_orders * as_array(
+            (np.arange(network.mail_slots) < wait)[:, None, None], mail
+        )
+    nothing = network.zeros(network.companies, worlds)
+    state = State(
+        on_hand=fill(company.initial_on_hand),
+        inputs=fill(purchase.initial_inputs),
+        work_in_process=network.zeros(units, network.companies, worlds) + as_array(busy, nothing) * good,
+        in_transit=network.zeros(slots, rows, worlds) + as_array(on_way, nothing) * purchase.initial_in_transit,
+        orders_in_mail=mail,
+        backlog=network.zeros(network.sales, worlds),
+        waste=network.waste.initial + network.zeros(len(network.company_waste_names), network.companies, worlds),
+        link_waste=network.link_waste.initial + network.zeros(len(network.link_waste_names), rows, worlds),
+        skill=nothing + 1.0,
+        culture=fill(company.initial_culture),
+        open_twin=nothing + float(network.scenario.culture.initially_open),
+        cash=nothing,
+        alive=nothing + 1.0,
+        forecast=fill(network.sale.flow),
+        experience=experience_today(network) + network.zeros(network.market_links, worlds),
+    )
+    arrivals = market_orders(network, state, demand, network.zeros(network.trades, worlds))
+    return state._replace(backlog=arrivals)
+
+
+def experience_today(network: Network) -> Array:
+    """End-customer value per unit at the start, served without waiting: (market links, 1), money."""
+    from ..arrays import segment_sum
+
+    market, waste = network.market, network.waste
+    hurdle = waste.base["hurdle"]
+    if "hurdle" in waste.channels:
+        first, last = waste.channels["hurdle"]
+        hurdle = hurdle + network.xp.sum(waste.slope["hurdle"] * waste.initial[first:last], axis=0)
+    met = segment_sum(gather(hurdle, market.route_company) * market.route_units, market.route)
+    return market.value - market.price - met
+
+

@@ -1,0 +1,100 @@
+"""Scenarios by name, from YAML files, and from data: one way in, `load_scenario`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ..description import Scenario
+from ..errors import DescriptionError, from_validation, near
+from .random_network import random_network
+from .willems import load_willems
+
+LOADERS = {"willems": load_willems, "random": random_network}
+"""Keys that make a mapping a call of a loader; the other keys are its arguments."""
+
+
+def scenarios() -> list[str]:
+    """Names of the built-in scenarios."""
+    return sorted(entry.name[:-5] for entry in resources.files(__name__).iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+    """A validated scenario from what the user gave.
+
+    `spec` is a built-in name (`serial`), the path of a YAML file, a mapping with the fields of `Scenario`, or a
+    mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`.
+    `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario and changes top-level fields of it.
+    Raises `DescriptionError` with one line per problem; a partial network is never returned.
+    """
+    if isinstance(spec, Scenario):
+        return spec
+    if isinstance(spec, Mapping):
+        return _from_mapping(dict(spec), "the scenario given", Path())
+    name = str(spec)
+    if name in scenarios():
+        with resources.as_file(resources.files(__name__) / f"{name}.yaml") as path:
+            return _from_file(path)
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return _from_file(path)
+    raise DescriptionError(
+        f"there is no built-in scenario '{name}'{near(name, scenarios())}; built in: {', '.join(scenarios())};"
+        " or give the path of a .yaml file"
+    )
+
+
+def _from_file(path: Path) -> Scenario:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DescriptionError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DescriptionError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DescriptionError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, Mapping):
+        raise DescriptionError(f"{path}: found {type(data).__name__}; a scenario is a mapping of keys to values")
+    return _from_mapping(dict(data), str(path), path.parent)
+
+
+def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
+    for key, loader in LOADERS.items():
+        if key in data:
+            argument = data.pop(key)
+            options = dict(argument) if isinstance(argument, Mapping) else {"path": folder / str(argument)}
+            return loader(**_known(loader, options | data, f"{source}: {key}"))
+    if "scenario" in data:
+        base = data.pop("scenario")
+        inside = folder / str(base)
+        loaded = load_scenario(inside if inside.is_file() else str(base))
+        data = {name: getattr(loaded, name) for name in loaded.model_fields_set} | data
+    try:
+        return Scenario.model_validate(data, context={"folder": str(folder)})
+    except ValidationError as error:
+        raise from_validation(error, source, Scenario) from None
+    except DescriptionError as error:
+        raise DescriptionError(f"{source}: {error}") from None
+
+
+def _known(loader: Any, options: dict[str, Any], source: str) -> dict[str, Any]:
+    """The options of a loader, refused where it has no such parameter or lacks one."""
+    import inspect
+
+    parameters = inspect.signature(loader).parameters
+    for name in options:
+        if name not in parameters:
+            raise DescriptionError(
+                f"{source}: unknown key '{name}'{near(name, parameters)}; allowed: {', '.join(parameters)}"
+            )
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and name not in options:
+            raise DescriptionError(f"{source}: '{name}' is required and is not there")
+    return options

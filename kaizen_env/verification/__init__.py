@@ -1,0 +1,1 @@
+"""Known results that the model must reproduce, each a special case reached by configuration alone."""
