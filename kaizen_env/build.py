@@ -107,7 +107,7 @@ class _Builder:
     def network(self) -> Network:
         s, days = self.s, self.days
         company, purchase = self._companies(), self._purchases()
-        trade, sale, market = self._trades(), self._sales(), self._markets()
+        trade, sale = self._trades(), self._sales()
         waste = self._wastes(
             s.company_wastes(),
             [c.wastes for c in s.companies],
@@ -121,6 +121,7 @@ class _Builder:
             },
         )
         waste.base["capacity"] = np.where(np.isinf(company.capacity), np.inf, waste.base["capacity"])
+        market = self._markets(_at_start(waste, "hurdle"))
         link_waste = self._wastes(
             s.link_wastes(),
             [k.wastes for k in self.purchase_links],
@@ -129,6 +130,9 @@ class _Builder:
         neighbour, neighbour_company, neighbour_weight = self._neighbours()
         transit_slots = max(1, _ceil(float(purchase.lead_time.max())))
         process_slots = _ceil(float(company.process_time.max()))
+        transit_places, process_places = (
+            np.arange(slots + 1.0)[:, None, None] for slots in (transit_slots, process_slots)
+        )
         fixed_transit = "transit_time" not in link_waste.channels
         fixed_process = "process_time" not in waste.channels
         culture = s.culture
@@ -149,8 +153,10 @@ class _Builder:
             transit_slots=transit_slots,
             process_slots=process_slots,
             mail_slots=len(trade.mail) - 1,
-            transit_split=split(purchase.lead_time, transit_slots, np, company.unit_cost) if fixed_transit else None,
-            process_split=split(company.process_time, process_slots, np, company.unit_cost) if fixed_process else None,
+            transit_places=transit_places,
+            process_places=process_places,
+            transit_split=split(purchase.lead_time, transit_places, np) if fixed_transit else None,
+            process_split=split(company.process_time, process_places, np) if fixed_process else None,
             learning=s.improvement.learning * days,
             skill_max=s.improvement.skill_max,
             forgetting=_compound(s.improvement.forgetting, days),
@@ -166,6 +172,7 @@ class _Builder:
             mortal=any(c.credit_limit is not None for c in s.companies),
             cultural=culture.innovation + culture.imitation + culture.erosion > 0,
             listening=any(m.goodwill > 0 or m.choice == "logit" for m in s.markets),
+            choosing=any(m.choice == "logit" for m in s.markets),
             gain_shares=tuple(self._gain_shares()),
             disruptions=tuple(self._disruptions()),
         )
@@ -305,17 +312,22 @@ class _Builder:
                     share.append(part)
         return np.array(payer), np.array(link), np.array(share)
 
-    def _markets(self) -> Markets:
+    def _markets(self, hurdle: np.ndarray) -> Markets:
+        """Market links; `hurdle` (companies, 1) is what each company's hurdle costs at the start."""
         s, days, links = self.s, self.days, self.market_links
         of = self.market_of_link
         route, company, units = self._routes()
+        price = np.array([k.price for k in links])
+        value = np.array([k.price if k.value is None else k.value for k in links])
+        worth = np.bincount(of, self.share * value, len(s.markets))
+        met = np.bincount(route.group, (hurdle[company] * units)[:, 0], len(links))
         return Markets(
             market=of,
             by_market=Segments.of(of, len(s.markets)),
             seller=self.seller[self.sale_of_market],
             share=_column(self.share),
-            price=_column(k.price for k in links),
-            value=_column(k.price if k.value is None else k.value for k in links),
+            price=_column(price),
+            value=_column(value),
             waiting_cost=_column(k.waiting_cost * days for k in links),
             penalty=_column(k.penalty * days for k in links),
             logit=_column(s.markets[m].choice == "logit" for m in of),
@@ -323,6 +335,8 @@ class _Builder:
             smoothing=_column(_compound(s.markets[m].experience_smoothing, days) for m in of),
             goodwill=_column(m.goodwill for m in s.markets),
             mean=_column(self.market_mean),
+            worth=_column(np.where(worth > 0, worth, 1.0)),
+            initial_experience=_column(value - price - met),
             route=route,
             route_company=company,
             route_units=units,
@@ -382,7 +396,7 @@ class _Builder:
         return Wastes(
             channels=spans,
             initial=table("initial"),
-            rate=LN2 * self.days / table("half_life"),
+            rate=-LN2 * self.days / table("half_life"),
             backsliding=_compound(table("backsliding"), self.days),
             floor=table("floor"),
             slope=slope,
@@ -390,15 +404,15 @@ class _Builder:
         )
 
     def _neighbours(self) -> tuple[Segments, np.ndarray, np.ndarray]:
-        """Whom each company can imitate: trade partners. With full mixing there is one entry, of all (see `improve`)."""
+        """Whom each company can imitate: its trade partners (with full mixing `improve` asks all)."""
         n = len(self.s.companies)
-        looks = np.concatenate([np.arange(n), self.trade_buyer, self.trade_seller])
-        seen = np.concatenate([np.arange(n), self.trade_seller, self.trade_buyer])
-        partners = np.bincount(looks, minlength=n) - 1
-        weight = 1.0 / np.maximum(partners, 1)[looks]
-        weight[:n] = 0.0  # itself, so that nobody's group is empty
+        partners = np.bincount(np.concatenate([self.trade_buyer, self.trade_seller]), minlength=n)
+        alone = np.flatnonzero(partners == 0)  # sees itself, with weight 0, so that nobody's group is empty
+        looks = np.concatenate([alone, self.trade_buyer, self.trade_seller])
+        seen = np.concatenate([alone, self.trade_seller, self.trade_buyer])
         order = np.argsort(looks, kind="stable")
-        return Segments.of(looks[order], n), seen[order], _column(weight[order])
+        weight = np.where(partners > 0, 1.0 / np.maximum(partners, 1), 0.0)
+        return Segments.of(looks[order], n), seen[order], _column(weight)
 
     def _links_per_company(self, purchase: Purchases) -> np.ndarray:
         """Links with something to improve, on which a company's joint effort is spread evenly."""
@@ -431,6 +445,12 @@ class _Builder:
             else:
                 row = trade_of[self.row[str(hit.seller)], self.row[str(hit.buyer)]]
                 yield hit.name, "trade", row, chance, length, hit.remaining
+
+
+def _at_start(wastes: Wastes, channel: str) -> np.ndarray:
+    """The parameter of a channel at the initial levels of waste: (rows, 1)."""
+    first, last = wastes.channels.get(channel, (0, 0))
+    return wastes.base[channel] + (wastes.slope[channel] * wastes.initial[first:last]).sum(axis=0)
 
 
 def _compound(share_per_day: Any, days: float) -> Any:

@@ -15,7 +15,7 @@ import networkx
 from .errors import near
 
 if TYPE_CHECKING:
-    from .description import Scenario, Waste, WasteChange
+    from .description import MarketLink, Scenario, Waste, WasteChange
 
 
 def problems(scenario: Scenario) -> list[str]:
@@ -101,18 +101,20 @@ def _graph(s: Scenario) -> Iterable[str]:
 
 
 def _shares(s: Scenario) -> Iterable[str]:
-    for market in s.markets:
-        links = [link for link in s.market_links if link.market == market.name]
+    serving: dict[str, list[MarketLink]] = {market.name: [] for market in s.markets}
+    for link in s.market_links:
+        serving[link.market].append(link)
+    for market, links in serving.items():
         given = [link.share for link in links if link.share is not None]
         total = math.fsum(given)
         whole = math.isclose(total, 1.0, abs_tol=1e-9)
         if len(given) == len(links) and not whole:
             yield (
-                f"market_links: the shares of market '{market.name}' sum to {total:g}; they must sum to 1"
+                f"market_links: the shares of market '{market}' sum to {total:g}; they must sum to 1"
                 " (or leave one out: it gets the rest)"
             )
         elif total > 1 + 1e-9:
-            yield f"market_links: the shares of market '{market.name}' sum to {total:g} already; at most 1"
+            yield f"market_links: the shares of market '{market}' sum to {total:g} already; at most 1"
 
 
 def _wastes(s: Scenario) -> Iterable[str]:
@@ -134,7 +136,7 @@ def _changes(path: str, changes: Mapping[str, WasteChange], wastes: list[Waste])
             merged(known[name], change)
         except ValueError as error:
             yield f"{path}.{name}: {error}"
-    sums: Counter[str] = Counter()
+    sums = dict.fromkeys((waste.channel for waste in wastes), 0.0)
     for waste in wastes:
         size = changes[waste.name].size if waste.name in changes else None
         sums[waste.channel] += waste.share if size is None else size

@@ -171,9 +171,7 @@ class Trace(Process):
         return series[(starts[:, None] + np.arange(self.block)).reshape(-1)[:periods] % whole]
 
 
-Demand = Annotated[
-    Constant | Poisson | Normal | Step | Ar1 | Seasonal | Trace, Field(discriminator="process")
-]
+Demand = Annotated[Constant | Poisson | Normal | Step | Ar1 | Seasonal | Trace, Field(discriminator="process")]
 
 
 def read_column(path: Path, column: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Segments, as_array, namespace
+from .arrays import Array, Segments, namespace
 from .description import Scenario
 
 
@@ -109,6 +109,8 @@ class Markets:
     smoothing: Array  # of experience, per period
     goodwill: Array  # (markets, 1) relative change of demand per relative change of experience
     mean: Array  # (markets, 1) units per period at the start
+    worth: Array  # (markets, 1) mean value of a unit, the measure of goodwill; 1 where it is not positive
+    initial_experience: Array  # money per unit, served without waiting at today's hurdles
     route: Segments  # of hurdle entries, by the market link whose customers meet them
     route_company: Array  # (hurdle entries,) int
     route_units: Array  # (hurdle entries, 1) units of the company per unit delivered
@@ -120,7 +122,7 @@ class Wastes:
 
     channels: dict[str, tuple[int, int]]  # rows of each channel, grouped
     initial: Array
-    rate: Array  # ln 2 / half-life in periods
+    rate: Array  # −ln 2 / half-life in periods
     backsliding: Array  # per period
     floor: Array
     slope: dict[str, Array]  # channel → (wastes of the channel, rows, 1): parameter per level of waste
@@ -141,12 +143,14 @@ class Network:
     waste: Wastes  # of companies
     link_waste: Wastes  # of purchase links
     neighbour: Segments  # of neighbour entries, by the company that looks
-    neighbour_company: Array  # (entries,) int
-    neighbour_weight: Array  # (entries, 1), 1 / number of neighbours
+    neighbour_company: Array  # (entries,) int; itself where a company has no trade partner
+    neighbour_weight: Array  # (companies, 1), 1 / number of trade partners, 0 where there is none
     links_per_company: Array  # (companies, 1), over which joint effort is spread; at least 1
     transit_slots: int
     process_slots: int
     mail_slots: int
+    transit_places: Array  # (transit slots + 1, 1, 1) 0, 1, … periods
+    process_places: Array  # (process slots + 1, 1, 1)
     transit_split: Array | None  # (transit slots + 1, purchases, 1) when no waste moves transit times
     process_split: Array | None  # (process slots + 1, companies, 1) when no waste moves process times
     learning: float  # per period
@@ -163,6 +167,7 @@ class Network:
     mortal: bool  # some company can go bankrupt
     cultural: bool  # culture can change
     listening: bool  # some market's demand answers to experience
+    choosing: bool  # some market splits its demand by experience
     gain_shares: tuple[tuple[float, float, Array, float], ...]
     # each: share, reference per period, net share per company (companies, 1), net share of the end customers
     disruptions: tuple[tuple[str, str, int, float, float, float], ...]
@@ -225,7 +230,8 @@ class Network:
         namespace(backend)  # says what is missing
         from .build import build
 
-        source = self if self.backend == "numpy" and self.company.unit_cost.dtype == np.float64 else build(self.scenario)
+        exact = self.backend == "numpy" and self.company.unit_cost.dtype == np.float64
+        source = self if exact else build(self.scenario)
 
         def convert(value: Any) -> Any:
             if isinstance(value, np.ndarray):
@@ -249,10 +255,9 @@ class Network:
         return dataclasses.replace(source, **(parts | {"scenario": self.scenario, "backend": backend}))
 
 
-def split(lead_time: Array, slots: int, xp: Any, like: Array) -> Array:
-    """Shares of a shipment that arrive after 0, 1, … `slots` periods: (slots + 1, rows, worlds).
+def split(lead_time: Array, places: Array, xp: Any) -> Array:
+    """Shares of a shipment that arrive after `places` (slots + 1, 1, 1) periods: (slots + 1, rows, worlds).
 
     A fractional lead time is split between the two neighbouring slots: 2.3 gives 70 % to slot 2, 30 % to slot 3.
     """
-    places = as_array(np.arange(slots + 1.0)[:, None, None], like)
     return xp.maximum(1.0 - xp.abs(lead_time - places), 0.0)

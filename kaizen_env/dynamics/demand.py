@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..arrays import Array, gather, segment_sum
 from ..network import Network
 from .improvement import Effects
-from .state import State, experience_today
+from .state import State
 
 REACH = 30.0  # bound of the logit's exponent; e^30 is everybody
 
@@ -15,14 +15,13 @@ def market_orders(network: Network, state: State, demand: Array, mail: Array) ->
     market, xp = network.market, network.xp
     share = market.share
     if network.listening:
-        change = state.experience - experience_today(network)
-        pull = xp.exp(xp.minimum(xp.maximum(market.sensitivity * change, -REACH), REACH))
-        weight = share * xp.where(market.logit > 0, pull, xp.ones_like(pull))
-        total = segment_sum(weight, market.by_market)
-        share = weight / gather(total, market.market)
+        change = state.experience - market.initial_experience
+        if network.choosing:
+            pull = xp.exp(xp.minimum(xp.maximum(market.logit * market.sensitivity * change, -REACH), REACH))
+            weight = share * pull
+            share = weight / gather(segment_sum(weight, market.by_market), market.market)
         # Demand moves with what customers experience, relative to what the product is worth to them.
-        scale = segment_sum(market.share * market.value, market.by_market)
-        felt = segment_sum(share * change, market.by_market) / xp.where(scale > 0, scale, xp.ones_like(scale))
+        felt = segment_sum(share * change, market.by_market) / market.worth
         demand = demand * xp.maximum(1.0 + market.goodwill * felt, 0.0)
     ordered = share * gather(demand, market.market)
     return gather(xp.concat((mail, ordered)), network.sale.arranged)

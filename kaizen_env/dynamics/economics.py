@@ -10,13 +10,7 @@ from .state import Books, Flows, State
 
 def settle(network: Network, closing: State, flows: Flows, effects: Effects, effort: Array, total: Array) -> Books:
     """The books of one period. `closing` holds the stocks after Ship, and culture and twins as they were in it."""
-    company, purchase, sale, market, xp = (
-        network.company,
-        network.purchase,
-        network.sale,
-        network.market,
-        network.xp,
-    )
+    company, purchase, sale, market = network.company, network.purchase, network.sale, network.market
     revenue = sale.price * flows.shipped
     penalty = sale.penalty * closing.backlog
     paid_for = purchase.price * flows.dispatched
@@ -54,11 +48,12 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     surplus = value - market.price * delivered - wait + market.penalty * waiting
     customers = _all(network, surplus) - _all(network, hurdles)
     contract = network.zeros(network.companies, before.shape[-1])
-    created = _all(network, before) + customers if network.gain_shares else None
-    for share, reference, net, customers_share in network.gain_shares:
-        gain = share * (created - reference)
-        contract = contract + net * gain
-        customers = customers + customers_share * gain
+    if network.gain_shares:
+        created = _all(network, before) + customers
+        for share, reference, net, customers_share in network.gain_shares:
+            gain = share * (created - reference)
+            contract = contract + net * gain
+            customers = customers + customers_share * gain
     return Books(
         revenue=revenue,
         resources=gather(paid_for, purchase.supply),

@@ -137,4 +137,4 @@ def transit_split(network: Network, effects: Effects) -> Array:
     """Shares of a shipment by the number of periods it travels: (transit slots + 1, purchases, worlds or 1)."""
     if network.transit_split is not None:
         return network.transit_split
-    return split(effects.transit_time, network.transit_slots, network.xp, effects.transit_time)
+    return split(effects.transit_time, network.transit_places, network.xp)

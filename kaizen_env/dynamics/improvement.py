@@ -43,7 +43,7 @@ def effects(network: Network, state: State) -> Effects:
         hurdle=_parameter(waste, state.waste, "hurdle"),
         freight=_parameter(link_waste, state.link_waste, "freight"),
         transit_time=transit_time,
-        process_split=split(process_time, network.process_slots, network.xp, process_time) if fixed is None else fixed,
+        process_split=split(process_time, network.process_places, network.xp) if fixed is None else fixed,
     )
 
 
@@ -58,11 +58,11 @@ def _parameter(wastes: Wastes, level: Array, channel: str) -> Array:
     return base + slot_sum(wastes.slope[channel] * level[first:last])
 
 
-def team(network: Network, effort: Array) -> tuple[Array, Array]:
+def team(network: Network, state: State, effort: Array) -> tuple[Array, Array]:
     """Efforts as shares of one team, scaled down when they sum to more than 1; and their sum (companies, worlds)."""
     total = slot_sum(effort)
-    scale = network.xp.maximum(total, 1.0)
-    return effort / scale, total / scale
+    scale = state.alive / network.xp.maximum(total, 1.0)
+    return effort * scale, total * scale
 
 
 def improve(network: Network, state: State, effort: Array, total: Array, openness: Array) -> State:
@@ -93,14 +93,18 @@ def improve(network: Network, state: State, effort: Array, total: Array, opennes
 
 
 def _improved(wastes: Wastes, level: Array, power: Array, network: Network) -> Array:
-    """floor + (w − floor) · 2^(−power / half-life) + backsliding · (1 − w), Schneiderman (1988)."""
-    remaining = network.xp.exp(-(wastes.rate * power))
-    return wastes.floor + (level - wastes.floor) * remaining + wastes.backsliding * (1.0 - level)
+    """floor + (w − floor) · 2^(−power / half-life) + backsliding · (1 − w), Schneiderman (1988).
+
+    Written as w · (r − backsliding) + (floor + backsliding − floor · r), with r = 2^(−power / half-life): the
+    arrays of waste are the largest of the period, and this passes over them least often.
+    """
+    remaining = network.xp.exp(wastes.rate * power)
+    settled = wastes.floor + wastes.backsliding - wastes.floor * remaining
+    return level * (remaining - wastes.backsliding) + settled
 
 
 def neighbours_mean(network: Network, values: Array) -> Array:
     """Mean of `values` (companies, worlds) over each company's trade partners, or over all with full mixing."""
     if network.scenario.culture.mixing == "full":
         return network.xp.mean(values, axis=0, keepdims=True)
-    seen = gather(values, network.neighbour_company) * network.neighbour_weight
-    return segment_sum(seen, network.neighbour)
+    return segment_sum(gather(values, network.neighbour_company), network.neighbour) * network.neighbour_weight

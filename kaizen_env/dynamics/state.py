@@ -5,11 +5,11 @@ Worlds are on the last axis of every array.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, as_array, as_numpy, gather
+from ..arrays import Array, as_array, as_numpy
 from ..network import Network
 
 
@@ -127,22 +127,7 @@ def initial_state(network: Network, demand: Array) -> State:
         cash=nothing,
         alive=nothing + 1.0,
         forecast=fill(network.sale.flow),
-        experience=experience_today(network) + network.zeros(network.market_links, worlds),
+        experience=fill(network.market.initial_experience),
     )
     arrivals = market_orders(network, state, demand, network.zeros(network.trades, worlds))
     return state._replace(backlog=arrivals)
-
-
-def experience_today(network: Network) -> Array:
-    """End-customer value per unit at the start, served without waiting: (market links, 1), money."""
-    from ..arrays import segment_sum
-
-    market, waste = network.market, network.waste
-    hurdle = waste.base["hurdle"]
-    if "hurdle" in waste.channels:
-        first, last = waste.channels["hurdle"]
-        hurdle = hurdle + network.xp.sum(waste.slope["hurdle"] * waste.initial[first:last], axis=0)
-    met = segment_sum(gather(hurdle, market.route_company) * market.route_units, market.route)
-    return market.value - market.price - met
-
-

@@ -16,7 +16,7 @@ def step(network: Network, state: State, decisions: Decisions, luck: PeriodLuck)
     """The next state, what moved, and the money, of one period in every world; the arguments stay untouched."""
     now = effects(network, state)
     transit = transit_split(network, now)
-    effort, total = team(network, decisions.effort * state.alive if network.mortal else decisions.effort)
+    effort, total = team(network, state, decisions.effort)
 
     orders = order(network, state, production_orders(network, state, decisions.order))
     received, inputs = receive(network, state, orders, transit)
