@@ -319,6 +319,7 @@ class _Builder:
         route, company, units = self._routes()
         price = np.array([k.price for k in links])
         value = np.array([k.price if k.value is None else k.value for k in links])
+        flow = self.share * self.market_mean[of]
         worth = np.bincount(of, self.share * value, len(s.markets))
         met = np.bincount(route.group, (hurdle[company] * units)[:, 0], len(links))
         return Markets(
@@ -326,6 +327,7 @@ class _Builder:
             by_market=Segments.of(of, len(s.markets)),
             seller=self.seller[self.sale_of_market],
             share=_column(self.share),
+            flow=_column(np.where(flow > 0, flow, 1.0)),
             price=_column(price),
             value=_column(value),
             waiting_cost=_column(k.waiting_cost * days for k in links),

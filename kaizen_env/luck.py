@@ -91,7 +91,7 @@ def _disruptions(
 
 def _outages(rng: np.random.Generator, periods: int, chance: float, length: float, remains: float) -> np.ndarray:
     """1 where nothing happens, `remains` during outages that begin with `chance` and last geometrically."""
-    begins, ends = rng.random((2, periods)).reshape(2, periods)
+    begins, ends = rng.random((periods, 2)).T
     share, down = np.ones(periods), False
     for t in range(periods):
         down = bool(ends[t] >= 1.0 / length) if down else bool(begins[t] < chance)

@@ -100,6 +100,7 @@ class Markets:
     by_market: Segments
     seller: Array  # (market links,) int
     share: Array  # of the market's demand
+    flow: Array  # mean units per period; 1 where there is none
     price: Array  # money per unit
     value: Array  # money per unit, to the end customer
     waiting_cost: Array  # money per unit of backlog and period

@@ -32,13 +32,16 @@ def test_the_same_seed_and_world_have_the_same_luck_whatever_else_is_drawn() -> 
 
 def test_a_longer_episode_begins_as_a_shorter_one() -> None:
     """Seen to fail: with the two draws of an outage taken from one stream one after the other."""
-    network = build(random_scenario(6, 1))
-    assert network.disruptions
-    short, long = draw(network, 2, 2, 10), draw(network, 2, 2, 50)
-    np.testing.assert_array_equal(short.demand, long.demand[:11])
-    for name in ("capacity", "passage"):
-        if getattr(short, name) is not None:
-            np.testing.assert_array_equal(getattr(short, name), getattr(long, name)[:10])
+    disrupted = 0
+    for seed in range(6):
+        network = build(random_scenario(6, seed))
+        short, long = draw(network, 2, 2, 10), draw(network, 2, 2, 50)
+        np.testing.assert_array_equal(short.demand, long.demand[:11])
+        for name in ("capacity", "passage"):
+            if getattr(short, name) is not None:
+                disrupted += 1
+                np.testing.assert_array_equal(getattr(short, name), getattr(long, name)[:10])
+    assert disrupted
 
 
 def test_worlds_seeds_and_causes_differ() -> None:
@@ -101,7 +104,7 @@ def test_a_trace_is_replayed_or_bootstrapped_in_blocks(tmp_path: Path) -> None:
 )
 def test_bad_demand_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "demand.csv").write_text(text)
-    with pytest.raises(DescriptionError, match=message):
+    with pytest.raises(ValueError, match=message):
         trace(tmp_path)
 
 
@@ -111,7 +114,7 @@ def test_a_period_must_be_whole_rows_of_a_trace(tmp_path: Path) -> None:
         trace(tmp_path, row_days=2).draw(stream(1, 0, ""), 2, 3.0)
     with pytest.raises(DescriptionError, match="do not fill one period"):
         trace(tmp_path).draw(stream(1, 0, ""), 2, 7.0)
-    with pytest.raises(DescriptionError, match="no such demand file"):
+    with pytest.raises(ValueError, match="no such demand file"):
         trace(tmp_path / "elsewhere")
 
 
@@ -123,7 +126,7 @@ def test_a_trace_is_read_from_parquet(tmp_path: Path) -> None:
     process = Trace.model_validate({"file": "demand.parquet"}, context={"folder": str(tmp_path)})
     assert process.draw(stream(1, 0, ""), 3, 1.0).tolist() == [1, 2, 3]
     (tmp_path / "demand.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DescriptionError, match="not a readable Parquet file"):
+    with pytest.raises(ValueError, match="not a readable Parquet file"):
         Trace.model_validate({"file": "demand.parquet"}, context={"folder": str(tmp_path)})
 
 

@@ -7,6 +7,7 @@ from ..network import Network
 from .improvement import Effects
 from .state import State
 
+TINY = 1e-12  # customers; keeps the surplus of nobody finite
 REACH = 30.0  # bound of the logit's exponent; e^30 is everybody
 
 
@@ -48,12 +49,13 @@ def experienced(network: Network, closing: State, shipped: Array, effects: Effec
     """Experience after a period: smoothed value per customer who was served or had to wait (market links, worlds).
 
     Customers served had value − price, customers waiting −waiting cost + penalty; all meet the hurdles on the way.
+    Fewer customers than usual move it proportionally less, so that nobody's experience is no experience.
     """
     market, xp = network.market, network.xp
     delivered, waiting = gather(shipped, network.sale.market), gather(closing.backlog, network.sale.market)
     customers = delivered + waiting
     surplus = (market.value - market.price) * delivered + (market.penalty - market.waiting_cost) * waiting
     hurdle = gather(effects.hurdle, market.route_company) * market.route_units
-    felt = surplus / xp.maximum(customers, 1e-12) - segment_sum(hurdle, market.route)
-    moved = closing.experience + market.smoothing * (felt - closing.experience)
-    return xp.where(customers > 0, moved, closing.experience)
+    felt = surplus / xp.maximum(customers, TINY) - segment_sum(hurdle, market.route)
+    weight = market.smoothing * xp.minimum(customers / market.flow, 1.0)
+    return closing.experience + weight * (felt - closing.experience)
