@@ -35,10 +35,25 @@ def from_validation(error: ValidationError, source: str, model: type[BaseModel])
             message = f"unknown key '{key}'{near(key, allowed)}; allowed: {', '.join(sorted(allowed))}"
         elif problem["type"] == "missing":
             message = "this key is required and is not there"
-        elif problem["type"] not in ("value_error",):
-            message = f"got {_short(problem['input'])}; {message[0].lower()}{message[1:]}"
+        elif problem["type"] != "value_error":
+            message = _wrong_value(problem)
         lines += [f"{source}: {path + ': ' if path else ''}{line}" for line in message.split("\n")]
     return DescriptionError("\n".join(lines))
+
+
+def _wrong_value(problem: Any) -> str:
+    """What was got instead of a number, a choice or a name, and what is allowed."""
+    got, context = problem["input"], problem.get("ctx", {})
+    if problem["type"] == "union_tag_invalid":
+        got = context["tag"]
+        allowed = context["expected_tags"].replace("'", "").split(", ")
+    elif problem["type"] == "literal_error":
+        allowed = context["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+    elif problem["type"] == "string_pattern_mismatch":
+        return f"got {_short(got)}; a name may not begin with a space or a dot, nor hold / or \\"
+    else:
+        return f"got {_short(got)}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"got {_short(got)}{near(got, allowed)}; allowed: {', '.join(allowed)}"
 
 
 def _short(value: Any) -> str:

@@ -10,7 +10,7 @@ from networks import EVERYTHING, episode, random_policy, random_scenario
 
 from kaizen_env import build, draw, simulate
 from kaizen_env.arrays import gather, segment_sum
-from kaizen_env.dynamics import Books, Flows, State, end_customer_value, initial_state, step
+from kaizen_env.dynamics import Books, Flows, end_customer_value, initial_state, step
 from kaizen_env.ledger import KINDS, ledger, total_cost
 from kaizen_env.simulation import Trajectory
 
@@ -109,7 +109,9 @@ def test_prices_penalties_and_contracts_move_money_but_not_value(companies: int,
     companies_that_live = [c.model_copy(update={"credit_limit": None}) for c in scenario.companies]
     scenario = scenario.changed(companies=companies_that_live)
     dearer = scenario.changed(
-        trade_links=[k.model_copy(update={"price": k.price + 3, "penalty": k.penalty + 1}) for k in scenario.trade_links],
+        trade_links=[
+            k.model_copy(update={"price": k.price + 3, "penalty": k.penalty + 1}) for k in scenario.trade_links
+        ],
         platform_fee=scenario.platform_fee + 2,
     )
     values = []
