@@ -105,3 +105,8 @@ def segment_min(values: Array, segments: Segments) -> Array:
 def slot_sum(values: Array) -> Array:
     """Sum over axis 0 (time slots, or efforts); zeros when there are none."""
     return np.add.reduce(values, axis=0) if isinstance(values, np.ndarray) else values.sum(0)
+
+
+def square_sum(values: Array) -> Array:
+    """Sum of squares over axis 0, in one pass."""
+    return np.einsum("k...,k...->...", values, values) if isinstance(values, np.ndarray) else (values * values).sum(0)

@@ -169,6 +169,7 @@ class _Builder:
             depth=self.depth,
             instant_supply=bool((purchase.lead_time[self.supply_place] < 1).any())
             or not (fixed_transit or (purchase.least_lead_time >= 1).all()),
+            process_holding=any(c.work_in_process_holding_cost > 0 for c in s.companies),
             mortal=any(c.credit_limit is not None for c in s.companies),
             cultural=culture.innovation + culture.imitation + culture.erosion > 0,
             listening=any(m.goodwill > 0 or m.choice == "logit" for m in s.markets),
@@ -401,6 +402,7 @@ class _Builder:
             rate=-LN2 * self.days / table("half_life"),
             backsliding=_compound(table("backsliding"), self.days),
             floor=table("floor"),
+            floored=bool((table("floor") > 0).any()),
             slope=slope,
             base=base,
         )

@@ -126,6 +126,7 @@ class Wastes:
     rate: Array  # −ln 2 / half-life in periods
     backsliding: Array  # per period
     floor: Array
+    floored: bool  # some floor is above 0
     slope: dict[str, Array]  # channel → (wastes of the channel, rows, 1): parameter per level of waste
     base: dict[str, Array]  # channel → (rows, 1): parameter at zero waste
 
@@ -165,6 +166,7 @@ class Network:
     forecast_smoothing: float  # per period
     depth: int  # companies on the longest way to a market
     instant_supply: bool  # some supply link can deliver within the period
+    process_holding: bool  # work in process is held at a cost somewhere
     mortal: bool  # some company can go bankrupt
     cultural: bool  # culture can change
     listening: bool  # some market's demand answers to experience

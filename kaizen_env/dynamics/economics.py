@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..arrays import Array, gather, segment_sum, slot_sum
+from ..arrays import Array, gather, segment_sum, slot_sum, square_sum
 from ..network import Network
 from .improvement import Effects
 from .state import Books, Flows, State
@@ -18,13 +18,14 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     transit_holding = purchase.transit_holding_cost * slot_sum(closing.in_transit)
     input_holding = purchase.input_holding_cost * closing.inputs
     stock_holding = company.holding_cost * closing.on_hand
-    if network.process_slots:
+    if network.process_holding and network.process_slots:
         stock_holding = stock_holding + company.work_in_process_holding_cost * slot_sum(closing.work_in_process)
     conversion = company.unit_cost * flows.started
     motion = effects.motion * flows.started
     over_processing = effects.over_processing * flows.started
-    improvement = company.wage * total + (0.5 * company.curvature) * slot_sum(effort * effort)
-    unused_talent = company.wage * total * (1.0 - closing.culture)
+    wages = company.wage * total
+    improvement = wages + (0.5 * company.curvature) * square_sum(effort)
+    unused_talent = wages * (1.0 - closing.culture)
     fee = network.platform_fee * closing.open_twin
 
     borne = segment_sum(gather(penalty, sale.penalty_link) * sale.penalty_share, sale.payer)

@@ -99,7 +99,9 @@ def _improved(wastes: Wastes, level: Array, power: Array, network: Network) -> A
     arrays of waste are the largest of the period, and this passes over them least often.
     """
     remaining = network.xp.exp(wastes.rate * power)
-    settled = wastes.floor + wastes.backsliding - wastes.floor * remaining
+    settled = wastes.backsliding
+    if wastes.floored:
+        settled = settled + wastes.floor - wastes.floor * remaining
     return level * (remaining - wastes.backsliding) + settled
 
 
