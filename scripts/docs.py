@@ -1,0 +1,60 @@
+"""Write the output of commands into the README and the docs, so that no number there is typed by hand.
+
+    python scripts/docs.py            run every command and rewrite the files
+    python scripts/docs.py --list     only say which commands there are
+
+A block begins with a line `<!-- output of: COMMAND -->` and ends with `<!-- end of output -->`; COMMAND is run from
+the repository with this Python, and what it prints stands between the two, as a code block unless it begins with `|`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(<!-- output of: (?P<command>.+?) -->\n).*?(<!-- end of output -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands() -> list[tuple[Path, str]]:
+    """Every page and command, in order."""
+    return [(page, m["command"]) for page in pages() for m in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+
+
+def output_of(command: str) -> str:
+    """What the command prints. Raises SystemExit with its error where it fails."""
+    words = shlex.split(command)
+    run = [sys.executable, *words[1:]] if words[0] == "python" else words
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    text = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+    return f"\n{text}\n\n" if text.startswith("|") else f"\n```text\n{text}\n```\n\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--list", action="store_true", help="only say which commands there are")
+    if parser.parse_args(arguments).list:
+        for page, command in commands():
+            print(f"{page.relative_to(ROOT)}: {command}")
+        return 0
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        written = BLOCK.sub(lambda m: m[1] + output_of(m["command"]) + m[3], text)
+        if written != text:
+            page.write_text(written, encoding="utf-8")
+            print(f"rewrote {page.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
