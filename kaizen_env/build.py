@@ -90,7 +90,7 @@ class _Builder:
         open_links = np.bincount(market, given < 0, len(s.markets))
         self.share = np.where(given < 0, left[market] / np.maximum(open_links[market], 1), given)
         self.market_of_link = market
-        self.market_mean = np.array([m.demand.mean_per_day() * self.days for m in s.markets])
+        self.market_mean = np.array([m.demand.mean_of_period(self.days) for m in s.markets])
         bom = np.array([k.bom for k in self.trades])
         good = 1.0 - np.array([c.defect_rate for c in s.companies])
         sold = np.bincount(self.seller[self.sale_of_market], self.share * self.market_mean[market], n)
@@ -149,7 +149,7 @@ class _Builder:
             neighbour=neighbour,
             neighbour_company=neighbour_company,
             neighbour_weight=neighbour_weight,
-            links_per_company=self._links_per_company(purchase),
+            links_per_company=self._links_per_company(purchase, link_waste),
             transit_slots=transit_slots,
             process_slots=process_slots,
             mail_slots=len(trade.mail) - 1,
@@ -418,15 +418,18 @@ class _Builder:
         weight = np.where(partners > 0, 1.0 / np.maximum(partners, 1), 0.0)
         return Segments.of(looks[order], n), seen[order], _column(weight)
 
-    def _links_per_company(self, purchase: Purchases) -> np.ndarray:
-        """Links with something to improve, on which a company's joint effort is spread evenly."""
-        channels = {w.channel for w in self.s.link_wastes()}
-        carries = (purchase.freight > 0) * ("freight" in channels) + (purchase.lead_time > 0) * (
-            "transit_time" in channels
-        )
+    def _links_per_company(self, purchase: Purchases, wastes: Wastes) -> np.ndarray:
+        """Links with a waste that can fall, on which a company's joint effort is spread evenly; at least 1."""
+        can_fall = np.zeros((len(self.buyer), 1), dtype=bool)
+        for channel, (first, last) in wastes.channels.items():
+            present = wastes.slope[channel] > 0
+            if channel == "transit_time":
+                present = present & (purchase.lead_time > purchase.least_lead_time)
+            above = (wastes.initial > wastes.floor) | (wastes.backsliding > 0)
+            can_fall |= (present & above[first:last]).any(axis=0)
         n = len(self.s.companies)
-        count = np.bincount(self.buyer, carries[:, 0] > 0, n)
-        count += np.bincount(self.trade_seller, carries[self.trade_place, 0] > 0, n)
+        count = np.bincount(self.buyer, can_fall[:, 0], n)
+        count += np.bincount(self.trade_seller, can_fall[self.trade_place, 0], n)
         return _column(np.maximum(count, 1))
 
     def _gain_shares(self) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,8 +25,8 @@ class Process(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def mean_per_day(self) -> float:
-        """Mean demand in units per day at the start of an episode."""
+    def mean_of_period(self, days: float) -> float:
+        """Mean demand of a period of `days` days at the start of an episode, units."""
         raise NotImplementedError
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
@@ -39,8 +40,8 @@ class Constant(Process):
     process: Literal["constant"] = "constant"
     mean: Rate
 
-    def mean_per_day(self) -> float:
-        return self.mean
+    def mean_of_period(self, days: float) -> float:
+        return self.mean * days
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         return np.full(periods, self.mean * days)
@@ -52,25 +53,41 @@ class Poisson(Process):
     process: Literal["poisson"] = "poisson"
     mean: Rate
 
-    def mean_per_day(self) -> float:
-        return self.mean
+    def mean_of_period(self, days: float) -> float:
+        return self.mean * days
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         return rng.poisson(self.mean * days, periods).astype(np.float64)
 
 
 class Normal(Process):
-    """Independent and normal, cut at 0."""
+    """Independent and normal, cut at 0: with sd near `mean`, demand is clearly more than it (see `gamma`)."""
 
     process: Literal["normal"] = "normal"
     mean: Rate
     sd: Rate
 
-    def mean_per_day(self) -> float:
-        return self.mean
+    def mean_of_period(self, days: float) -> float:
+        return mean_above_zero(self.mean * days, self.sd * math.sqrt(days))
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         return np.maximum(rng.normal(self.mean * days, self.sd * math.sqrt(days), periods), 0.0)
+
+
+class Gamma(Process):
+    """Independent and never negative, with exactly the mean and the standard deviation given, however large."""
+
+    process: Literal["gamma"] = "gamma"
+    mean: Rate
+    sd: Rate
+
+    def mean_of_period(self, days: float) -> float:
+        return self.mean * days
+
+    def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
+        if self.mean == 0 or self.sd == 0:
+            return np.full(periods, self.mean * days)
+        return rng.gamma((self.mean / self.sd) ** 2 * days, self.sd**2 / self.mean, periods)
 
 
 class Step(Process):
@@ -81,8 +98,8 @@ class Step(Process):
     after: Rate
     at: Rate  # days
 
-    def mean_per_day(self) -> float:
-        return self.before
+    def mean_of_period(self, days: float) -> float:
+        return self.before * days
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         # A period over which the step falls has its share of both.
@@ -99,8 +116,8 @@ class Ar1(Process):
     sd: Rate  # of demand itself (stationary), not of the innovation
     correlation: Annotated[float, Field(gt=-1, lt=1)]
 
-    def mean_per_day(self) -> float:
-        return self.mean
+    def mean_of_period(self, days: float) -> float:
+        return mean_above_zero(self.mean * days, self.sd * math.sqrt(days))
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         from scipy.signal import lfilter
@@ -120,8 +137,8 @@ class Seasonal(Process):
     phase: float = 0.0  # days by which the peak is later than a quarter of the cycle
     sd: Rate = 0.0
 
-    def mean_per_day(self) -> float:
-        return self.mean
+    def mean_of_period(self, days: float) -> float:
+        return self.mean * days
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         middle = (np.arange(periods) + 0.5) * days - self.phase
@@ -149,8 +166,8 @@ class Trace(Process):
         folder = Path((context or {}).get("folder", ".")) if isinstance(context, dict) else Path()
         self._rows = read_column(folder / self.file, self.column)
 
-    def mean_per_day(self) -> float:
-        return float(self._rows.mean()) / self.row_days
+    def mean_of_period(self, days: float) -> float:
+        return float(self._rows.mean()) / self.row_days * days
 
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         rows = round(days / self.row_days)
@@ -171,7 +188,15 @@ class Trace(Process):
         return series[(starts[:, None] + np.arange(self.block)).reshape(-1)[:periods] % whole]
 
 
-Demand = Annotated[Constant | Poisson | Normal | Step | Ar1 | Seasonal | Trace, Field(discriminator="process")]
+Demand = Annotated[Constant | Poisson | Normal | Gamma | Step | Ar1 | Seasonal | Trace, Field(discriminator="process")]
+
+
+def mean_above_zero(mean: float, sd: float) -> float:
+    """E[max(X, 0)] of a normal X: mean · Φ(mean / sd) + sd · φ(mean / sd)."""
+    if sd == 0:
+        return max(mean, 0.0)
+    law = NormalDist()
+    return mean * law.cdf(mean / sd) + sd * law.pdf(mean / sd)
 
 
 def read_column(path: Path, column: str) -> np.ndarray:

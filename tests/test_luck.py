@@ -9,7 +9,7 @@ import pytest
 from networks import random_scenario
 
 from kaizen_env import DescriptionError, build, draw
-from kaizen_env.demand import Ar1, Normal, Poisson, Seasonal, Step, Trace
+from kaizen_env.demand import Ar1, Gamma, Normal, Poisson, Seasonal, Step, Trace
 from kaizen_env.luck import from_demand, stream
 
 
@@ -58,9 +58,12 @@ def test_processes_have_the_moments_they_name() -> None:
         return float(x.mean()), float(x.std())
 
     assert moments(Normal(mean=10, sd=2)) == pytest.approx((40, 4), rel=0.01)
+    assert moments(Gamma(mean=10, sd=20)) == pytest.approx((40, 40), rel=0.01)
     assert moments(Poisson(mean=2.5)) == pytest.approx((10, np.sqrt(10)), rel=0.01)
     assert moments(Ar1(mean=10, sd=2, correlation=0.8)) == pytest.approx((40, 4), rel=0.02)
     assert moments(Seasonal(mean=10, amplitude=0.5, cycle=28)) == pytest.approx((40, 20 / np.sqrt(2)), rel=0.03)
+    for process in (Normal(mean=1, sd=3), Ar1(mean=1, sd=3, correlation=0.5), Gamma(mean=1, sd=3), Poisson(mean=1)):
+        assert moments(process)[0] == pytest.approx(process.mean_of_period(days), rel=0.02)
     x = Ar1(mean=10, sd=2, correlation=0.8).draw(stream(1, 0, "test"), n, days)
     assert np.corrcoef(x[1:], x[:-1])[0, 1] == pytest.approx(0.8, abs=0.01)
 
@@ -80,7 +83,7 @@ def test_a_trace_is_replayed_or_bootstrapped_in_blocks(tmp_path: Path) -> None:
     rows = np.arange(20)
     (tmp_path / "demand.csv").write_text("day,demand\n" + "".join(f"{i},{v}\n" for i, v in enumerate(rows)))
     replay = trace(tmp_path)
-    assert replay.mean_per_day() == 9.5
+    assert replay.mean_of_period(1.0) == 9.5
     assert replay.draw(stream(1, 0, ""), 25, 1.0).tolist() == [*range(20), 0, 1, 2, 3, 4]
     assert replay.draw(stream(1, 0, ""), 3, 7.0).tolist() == [21, 70, 21]
     drawn = trace(tmp_path, use="bootstrap", block=5).draw(stream(1, 0, ""), 5000, 1.0)

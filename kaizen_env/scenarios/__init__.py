@@ -69,7 +69,9 @@ def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
     for key, loader in LOADERS.items():
         if key in data:
             argument = data.pop(key)
-            options = dict(argument) if isinstance(argument, Mapping) else {"path": folder / str(argument)}
+            options = dict(argument) if isinstance(argument, Mapping) else {"path": argument}
+            if "path" in options:  # beside the file that names it
+                options["path"] = folder / str(options["path"])
             return loader(**_known(loader, options | data, f"{source}: {key}"))
     if "scenario" in data:
         base = data.pop("scenario")
