@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kaizen_env import Network, Scenario, build, draw, simulate
+from kaizen_env.arrays import as_numpy
 from kaizen_env.dynamics import Decisions, State
 from kaizen_env.simulation import Policy, Trajectory
 
@@ -183,11 +184,13 @@ def random_scenario(companies: int, seed: int) -> Scenario:
 def random_policy(network: Network, seed: int = 0, worlds: list[int] | None = None) -> Policy:
     """Random orders, efforts and openness, drawn per world so that a world alone decides as in its batch."""
 
+    reach = 12.0 if network.scenario.replenishment != "quantity" else 2.0
+    size = as_numpy(network.company.throughput).astype(np.float64) * reach
+
     def decide(net: Network, state: State, t: int) -> Decisions:
         names = list(range(state.on_hand.shape[-1])) if worlds is None else worlds
         rngs = [np.random.default_rng([seed, t, world]) for world in names]
         n, k = net.companies, len(net.effort_names)
-        size = network.to("numpy").company.throughput * (12.0 if net.scenario.replenishment != "quantity" else 2.0)
         order = np.stack([rng.random(n) for rng in rngs], axis=-1) * size
         effort = np.stack([rng.random((k, n)) for rng in rngs], axis=-1) * 2.0 / k
         openness = np.stack([rng.random(n) for rng in rngs], axis=-1)
