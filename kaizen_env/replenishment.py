@@ -91,3 +91,14 @@ def echelon_stock(network: Network, state: State) -> Array:
 def echelon_position(network: Network, state: State) -> Array:
     """Echelon stock + the company's own input pipeline: (companies, worlds)."""
     return echelon_stock(network, state) + pipeline(network, state)
+
+
+def steady_levels(network: Network, state: State) -> Array:
+    """Order-up-to levels that keep the stocks of `state` where demand is at its mean: (companies, worlds).
+
+    They are the inventory positions (with `echelon_order_up_to`, the echelon positions) plus what a company starts in
+    a mean period.
+    """
+    echelon = network.scenario.replenishment == "echelon_order_up_to"
+    position = echelon_position(network, state) if echelon else inventory_position(network, state)
+    return position + network.company.throughput / (1.0 - network.company.defect_rate)

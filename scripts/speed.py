@@ -23,7 +23,7 @@ from rich.table import Table
 
 from kaizen_env import Network, Scenario, build, draw, load_scenario
 from kaizen_env.dynamics import Decisions, initial_state, step
-from kaizen_env.replenishment import inventory_position
+from kaizen_env.replenishment import steady_levels
 
 CHAIN = {"companies": 8, "layers": 8, "links": 1, "seed": 4}
 WORLDS = (1, 16, 256, 4096)
@@ -44,11 +44,11 @@ def everything(scenario: Scenario) -> Scenario:
 
 
 def decisions(network: Network, worlds: int) -> Decisions:
-    """Order-up-to at the initial position, and the whole team at work on every waste."""
+    """Order-up-to at steady stocks, and the whole team at work on every waste."""
     state = initial_state(network, network.zeros(len(network.scenario.markets), worlds))
     efforts = len(network.effort_names)
     effort = network.zeros(efforts, network.companies, worlds) + 1.0 / efforts
-    return Decisions(inventory_position(network, state), effort, network.zeros(network.companies, worlds) + 1.0)
+    return Decisions(steady_levels(network, state), effort, network.zeros(network.companies, worlds) + 1.0)
 
 
 def seconds_per_period(network: Network, worlds: int, budget: float) -> list[float]:

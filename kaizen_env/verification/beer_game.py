@@ -1,0 +1,269 @@
+"""The beer game (Sterman 1989): four stages, orders two weeks in the mail, goods two weeks on the way.
+
+On the board a stage orders at the end of a week, after it has received and shipped; in the model it decides at the
+start, from the stock and the orders it will close the week with. Both see the same position, so the costs agree
+to the last unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, gather, segment_sum
+from ..build import build
+from ..description import Company, Market, MarketLink, Scenario, SupplyLink, TradeLink
+from ..dynamics import Decisions, State, initial_state
+from ..luck import Luck, draw
+from ..network import Network
+from ..replenishment import echelon_position, inventory_position, pipeline
+from ..simulation import Policy, Trajectory, no_effort, simulate
+from .results import Result
+
+STAGES = ("retailer", "wholesaler", "distributor", "factory")
+SOURCE = "Sterman (1989)"
+STEP, STEP_WEEK = 8.0, 4  # end customers want as much as the pipeline holds, and 8 a week after week 4
+LAG = (4.0, 4.0, 4.0, 3.0)  # weeks from order to receipt
+ECHELON_LAG = (4.0, 6.0, 8.0, 9.0)  # weeks of end demand that a stage and everything below it must cover
+BENCHMARK_LEVELS = (28.0, 28.0, 28.0, 20.0)  # S' of the benchmark; the file gives it in words only
+PUBLISHED = (46.0, 50.0, 54.0, 54.0)  # cost by stage of the benchmark, Sterman (1989)
+CLAIRVOYANT = 158.0  # least cost with full foresight (linear programme), orders of weeks 1-4 forced
+FORCED = 4.0  # what every stage orders in these weeks
+TOLERANCE = 1e-9  # relative; the game is deterministic
+
+
+@dataclass(frozen=True)
+class Board:
+    """The numbers on the board, by default those of the game as it is played; the file has the delays of orders
+    (two weeks, three at the factory) in words only.
+    """
+
+    weeks: int = 36
+    stock: float = 12.0
+    pipeline: float = 4.0  # units on every square between two stages
+    holding: float = 0.5
+    backlog: float = 1.0
+    shipping: int = 2  # weeks
+
+    @staticmethod
+    def of(parameters: Mapping[str, Any]) -> Board:
+        return Board(
+            weeks=parameters["weeks"],
+            stock=parameters["initial_inventory"],
+            pipeline=parameters["pipeline_initial"],
+            holding=parameters["holding"],
+            backlog=parameters["backlog"],
+            shipping=parameters["shipping_delay_weeks"],
+        )
+
+    def scenario(self, replenishment: str, smoothing: float) -> Scenario:
+        """The game, retailer first. A late stage pays for its own backlog; goods under way cost nothing."""
+        return Scenario.model_validate(
+            {
+                "name": "beer game",
+                "periods": self.weeks,
+                "replenishment": replenishment,
+                "forecast_smoothing": smoothing,
+                "companies": [Company(name=s, holding_cost=self.holding, initial_on_hand=self.stock) for s in STAGES],
+                "supply_links": [SupplyLink(buyer=STAGES[-1], lead_time=3, initial_in_transit=self.pipeline)],
+                "trade_links": [
+                    TradeLink(
+                        seller=seller,
+                        buyer=buyer,
+                        transit_time=self.shipping,
+                        order_lead_time=2,
+                        penalty=self.backlog,
+                        transit_holding_cost=0,
+                        initial_in_transit=self.pipeline,
+                        initial_orders=self.pipeline,
+                    )
+                    for buyer, seller in pairwise(STAGES)
+                ],
+                "market_links": [MarketLink(seller=STAGES[0], market="drinkers", penalty=self.backlog)],
+                "markets": [
+                    Market.model_validate(
+                        {
+                            "name": "drinkers",
+                            "demand": {"process": "step", "before": self.pipeline, "after": STEP, "at": STEP_WEEK},
+                        }
+                    )
+                ],
+            }
+        )
+
+    def play(self, policy: Policy, replenishment: str = "quantity", smoothing: float = 0.0) -> Play:
+        """One game."""
+        network = build(self.scenario(replenishment, smoothing))
+        luck = draw(network, seed=0)
+        return Play(simulate(network, policy, luck, start=self._first_week(network, luck)))
+
+    def _first_week(self, network: Network, luck: Luck) -> State:
+        """Week 1: of the two order slips between two stages, one lies before the seller, the other is in the mail."""
+        state = initial_state(network, luck.demand[0])
+        mail = np.zeros_like(state.orders_in_mail)
+        mail[0] = self.pipeline
+        return state._replace(backlog=np.full_like(state.backlog, self.pipeline), orders_in_mail=mail)
+
+
+@dataclass(frozen=True)
+class Play:
+    """What a game came to."""
+
+    trajectory: Trajectory
+
+    @property
+    def cost(self) -> np.ndarray:
+        """Holding and backlog cost of each stage over the game, (stages,)."""
+        books, sale = self.trajectory.books, self.trajectory.network.sale
+        assert books is not None
+        return (books.stock_holding.sum(axis=0) + segment_sum(books.penalty.sum(axis=0), sale.by_seller))[:, 0]
+
+    @property
+    def orders(self) -> np.ndarray:
+        """(weeks, stages)"""
+        assert self.trajectory.flows is not None
+        return self.trajectory.flows.ordered[:, :, 0]
+
+
+def forced(order: Callable[[Network, State], Array], now: Callable[[Network, State], Array]) -> Policy:
+    """`order`, but 4 units in weeks 1 to 4: `now` is the position that an order-up-to level is over."""
+
+    def decide(network: Network, state: State, t: int) -> Decisions:
+        level = order(network, state)
+        return no_effort(network, now(network, state) + FORCED if t < STEP_WEEK else level)
+
+    return decide
+
+
+def nothing(network: Network, state: State) -> Array:
+    """The position that a quantity is over."""
+    return network.zeros(network.companies, state.on_hand.shape[-1])
+
+
+def by_stage(network: Network, sales: Array) -> Array:
+    """Values of sales links at their sellers; every stage has one customer."""
+    return segment_sum(sales, network.sale.by_seller)
+
+
+def sterman_rule(target: Sequence[float], stock: float, line: float) -> Callable[[Network, State], Array]:
+    """Sterman (1989): max(0, L + α(S' − S − β·SL)), S and SL as they stand when this week has received and shipped.
+
+    L is the model's own forecast of incoming orders, so the smoothing θ is the scenario's.
+    """
+    wanted = np.reshape(target, (-1, 1))
+
+    def order(network: Network, state: State) -> Array:
+        received = state.in_transit[0]  # each stage has one purchase link, in the order of the stages
+        on_board = state.on_hand + received - by_stage(network, state.backlog)
+        supply_line = pipeline(network, state) - received
+        expected = by_stage(network, state.forecast)
+        return np.maximum(expected + stock * (wanted - on_board - line * supply_line), 0.0)
+
+    return order
+
+
+def moving_average(weeks: int, lag: Sequence[float], shared: bool, before: float) -> Callable[[Network, State], Array]:
+    """lag · mean of the last `weeks` weeks' orders: each stage's own incoming ones, or (shared) the end customers'.
+
+    For a scenario whose forecast is last week's orders (smoothing 1). `before` is what was ordered before week 1.
+    """
+    seen: list[Array] = []
+
+    def level(network: Network, state: State) -> Array:
+        incoming = by_stage(network, state.forecast)
+        seen.append(gather(state.forecast, network.sale.market) + 0.0 * incoming if shared else incoming)
+        missing = max(weeks - len(seen), 0)
+        return np.reshape(lag, (-1, 1)) * (sum(seen[-weeks:]) + missing * before) / weeks
+
+    return level
+
+
+def check(data: dict[str, Any]) -> list[Result]:
+    """Every policy of `beer_game.json`, and that none beats the clairvoyant bound."""
+    board, given = Board.of(data["parameters"]), data["results"]
+    rows, totals = [], {}
+
+    def add(name: str, play: Play, cost: Sequence[float], total: float) -> None:
+        rows.extend(_costs(name, data["source"], play, cost))
+        rows.append(_row(f"{name}, total", data["source"], total, play.cost.sum()))
+        totals[name] = play.cost.sum()
+
+    benchmark = sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0)
+    case, played = given["sterman_benchmark"], board.play(forced(benchmark, nothing))
+    add("benchmark", played, case["cost_by_stage"], case["total"])
+    add("benchmark as published", played, case["published_by_stage"], case["published_total"])
+
+    case = given["sterman_average_human_parameters"]
+    human = sterman_rule([case["S_prime"]] * len(STAGES), case["alpha_S"], case["beta"])
+    played = board.play(forced(human, nothing), smoothing=case["theta"])
+    add("average human rule", played, case["cost_by_stage"], case["total"])
+    # The variance is that of a sample, over the weeks in which orders were free.
+    shape = {"peak_orders": played.orders.max(axis=0), "order_var": played.orders[STEP_WEEK:].var(axis=0, ddof=1)}
+    for key, got in shape.items():
+        rows.extend(
+            _row(f"average human rule, {key} of {stage}", data["source"], want, value)
+            for stage, want, value in zip(STAGES, case[key], got, strict=True)
+        )
+
+    case = given["pass_through_order_equals_incoming"]
+    played = board.play(forced(lambda network, state: by_stage(network, state.forecast), nothing), smoothing=1.0)
+    add("pass-through", played, case["cost_by_stage"], case["total"])
+
+    for average, cases in given["order_up_to_local_vs_shared"]["results"].items():
+        for view, case in cases.items():
+            played = _order_up_to(board, int(average.removeprefix("MA")), view)
+            name = f"{average} {view.replace('_', ' ')}"
+            add(name, played, case["by_stage"], case["total"])
+            rows.extend(
+                _row(f"{name}, peak order of {stage}", data["source"], want, got)
+                for stage, want, got in zip(STAGES, case["peak"], played.orders.max(axis=0), strict=True)
+            )
+
+    bound = given["clairvoyant_lp_forced4"]["total"]
+    best = min(totals, key=lambda name: totals[name])
+    rows.append(
+        _row(f"no forced policy beats foresight (best: {best})", data["source"], bound, totals[best], "at_least")
+    )
+
+    case = given["benchmark_not_forced"]
+    played = board.play(lambda network, state, t: no_effort(network, benchmark(network, state)))
+    add("benchmark, not forced", played, case["cost_by_stage"], case["total"])
+    bound = given["clairvoyant_lp_forced0"]["total"]
+    rows.append(_row("benchmark, not forced: foresight", data["source"], bound, played.cost.sum(), "at_least"))
+    return rows
+
+
+def builtin() -> list[Result]:
+    """The benchmark as published, and the bound that foresight sets, met by the shared echelon."""
+    board = Board()
+    played = board.play(forced(sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0), nothing))
+    rows = _costs("published benchmark", SOURCE, played, PUBLISHED)
+    rows.append(_row("published benchmark, total", SOURCE, sum(PUBLISHED), played.cost.sum()))
+    shared = _order_up_to(board, 1, "shared_twin_echelon_position")
+    foresight = "linear programme with full foresight"
+    rows.append(_row("published bound, met by the echelon on end demand", foresight, CLAIRVOYANT, shared.cost.sum()))
+    return rows
+
+
+def _order_up_to(board: Board, weeks: int, view: str) -> Play:
+    """Order-up-to with a moving average, by the name that the file gives the view."""
+    echelon, shared = view == "shared_twin_echelon_position", view != "local_incoming_orders"
+    level = moving_average(weeks, ECHELON_LAG if echelon else LAG, shared, board.pipeline)
+    position = echelon_position if echelon else inventory_position
+    replenishment = "echelon_order_up_to" if echelon else "order_up_to"
+    return board.play(forced(level, position), replenishment, smoothing=1.0)
+
+
+def _costs(name: str, source: str, played: Play, expected: Sequence[float]) -> list[Result]:
+    return [
+        _row(f"{name}, cost of {stage}", source, want, got)
+        for stage, want, got in zip(STAGES, expected, played.cost, strict=True)
+    ]
+
+
+def _row(name: str, source: str, expected: float, got: float, bound: str = "equal") -> Result:
+    return Result(f"beer game: {name}", source, expected, float(got), TOLERANCE * abs(expected), bound)
