@@ -371,16 +371,15 @@ class _Builder:
 
     def _wastes(self, wastes: list[Waste], changes: list[Any], parameters: dict[str, np.ndarray]) -> Wastes:
         rows = len(changes)
-
-        changed = [(i, own) for i, own in enumerate(changes) if own]
+        changed = [(i, [merged(w, own.get(w.name)) for w in wastes]) for i, own in enumerate(changes) if own]
 
         def table(field: str) -> np.ndarray:
             """(wastes, rows, 1) of one field: the scenario's value, except where a row has its own."""
             values = np.empty((len(wastes), rows, 1))
             for k, waste in enumerate(wastes):
                 values[k] = getattr(waste, field)
-                for i, own in changed:
-                    values[k, i] = getattr(merged(waste, own.get(waste.name)), field)
+            for i, own in changed:
+                values[:, i, 0] = [getattr(waste, field) for waste in own]
             return values
 
         channel = [w.booked_as if w.channel == "unit_cost" else w.channel for w in wastes]

@@ -23,7 +23,7 @@ def problems(scenario: Scenario) -> list[str]:
     found = [*_names(scenario), *_references(scenario)]
     if not found:  # the graph can be walked only when every name leads somewhere
         found = [*_graph(scenario), *_shares(scenario), *_wastes(scenario), *_timing(scenario), *_contracts(scenario)]
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _names(s: Scenario) -> Iterable[str]:
@@ -119,11 +119,13 @@ def _shares(s: Scenario) -> Iterable[str]:
 
 def _wastes(s: Scenario) -> Iterable[str]:
     companies, links = s.company_wastes(), s.link_wastes()
-    for i, company in enumerate(s.companies):
-        yield from _changes(f"companies[{i}].wastes", company.wastes, companies)
-    for kind in ("supply_links", "trade_links"):
-        for i, link in enumerate(getattr(s, kind)):
-            yield from _changes(f"{kind}[{i}].wastes", link.wastes, links)
+    for kind, wastes in (("companies", companies), ("supply_links", links), ("trade_links", links)):
+        parts = getattr(s, kind)
+        if any(not part.wastes for part in parts):  # those without changes are all alike
+            yield from _changes("wastes", {}, wastes)
+        for i, part in enumerate(parts):
+            if part.wastes:
+                yield from _changes(f"{kind}[{i}].wastes", part.wastes, wastes)
 
 
 def _changes(path: str, changes: Mapping[str, WasteChange], wastes: list[Waste]) -> Iterable[str]:

@@ -4,7 +4,8 @@
     python scripts/docs.py --list     only say which commands there are
 
 A block begins with a line `<!-- output of: COMMAND -->` and ends with `<!-- end of output -->`; COMMAND is run from
-the repository with this Python, and what it prints stands between the two, as a code block unless it begins with `|`.
+the repository with this Python, and what it prints stands between the two, as a code block unless it is a Markdown
+table or block itself.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def output_of(command: str) -> str:
     if done.returncode != 0:
         sys.exit(f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     text = "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
-    return f"\n{text}\n\n" if text.startswith("|") else f"\n```text\n{text}\n```\n\n"
+    return f"\n{text}\n\n" if text.startswith(("|", "```")) else f"\n```text\n{text}\n```\n\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -162,32 +162,30 @@ def test_orders_travel_their_lead_time(wait: int) -> None:
 def test_full_pipelines_are_a_steady_state() -> None:
     """Orders of the mean flow keep every stock, with scrap, fractional times and order lead times.
 
-    Seen to fail: with the slot that a fractional lead time falls into filled whole.
+    Seen to fail: with the slot that a fractional lead time falls into filled whole; with the orders due on the first
+    day still in the mail.
     """
     data = chain()
     data["companies"][0] |= {"process_time": 1.6}
     data["companies"][1] |= {"process_time": 0.4}
-    data["supply_links"][0] |= {"lead_time": 2.5}
+    data["supply_links"][0] |= {"lead_time": 2.5, "initial_inputs": 0}
     data["trade_links"][0] |= {"transit_time": 3.25, "order_lead_time": 2}
     network = build(load_scenario(data))
     assert network.company.throughput[:, 0].tolist() == [20, 10]
     t = simulate(network, ordering(20 / 0.9, 10), constant_luck(network, 30))
     assert t.states is not None
-    # The inputs the mill began with are used up in the first period, and work their way through.
-    steady = [x[8:] for x in (t.states.on_hand, t.states.inputs, t.states.work_in_process, t.states.in_transit)]
-    for x in steady:
+    for x in (*t.states[:6],):
         np.testing.assert_allclose(x, np.broadcast_to(x[:1], x.shape), atol=1e-9)
-    assert t.states.on_hand[-1, 1, 0] == pytest.approx(4)
 
 
 def test_positions_count_all_that_is_owned_and_owed() -> None:
     """Seen to fail: with the mail left out of what is on order; with inner backlogs taken off the echelon."""
     data = chain()
-    data["trade_links"][0] |= {"order_lead_time": 1, "initial_in_transit": 6, "initial_orders": 5, "transit_time": 2}
+    data["trade_links"][0] |= {"order_lead_time": 1, "initial_in_transit": 6, "transit_time": 2}
     data["supply_links"][0] |= {"initial_in_transit": 7}
     network = build(load_scenario(data))
     state = initial_state(network, np.array([[10.0]]))
-    state = state._replace(backlog=np.array([[8.0], [10.0]]))
+    state = state._replace(backlog=np.array([[8.0], [10.0]]), orders_in_mail=np.array([[[5.0]]]))
     # Bakery: 4 on hand, 2 · 6 in transit + 5 in the mail + 8 waiting at the mill, two per loaf; 10 owed.
     bakery = 4 + (12 + 5 + 8) / 2 - 10
     # Mill: 20 on hand, 8 inputs and 7 under way, 8 owed to the bakery.

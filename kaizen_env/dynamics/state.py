@@ -106,18 +106,17 @@ def initial_state(network: Network, demand: Array) -> State:
     busy = np.clip(process_time - np.arange(units)[:, None, None], 0.0, 1.0)
     on_way = np.clip(lead_time - np.arange(slots)[:, None, None], 0.0, 1.0)
     good = company.throughput * (1.0 if network.scenario.initial_pipelines == "mean_flow" else 0.0)
+    # Of the orders that take w periods, placed in each of the last w, one is seen today and the others are in the mail.
+    wait = sum(periods * share for periods, share in enumerate(as_numpy(network.trade.mail)))
+    in_mail = np.clip(wait - 1.0 - np.arange(network.mail_slots)[:, None, None], 0.0, 1.0)
     mail = network.zeros(network.mail_slots, network.trades, worlds)
-    for wait in range(1, network.mail_slots + 1):
-        mail = mail + network.trade.mail[wait] * network.trade.initial_orders * as_array(
-            (np.arange(network.mail_slots) < wait)[:, None, None], mail
-        )
     nothing = network.zeros(network.companies, worlds)
     state = State(
         on_hand=fill(company.initial_on_hand),
         inputs=fill(purchase.initial_inputs),
         work_in_process=network.zeros(units, network.companies, worlds) + as_array(busy, nothing) * good,
         in_transit=network.zeros(slots, rows, worlds) + as_array(on_way, nothing) * purchase.initial_in_transit,
-        orders_in_mail=mail,
+        orders_in_mail=mail + as_array(in_mail, nothing) * network.trade.initial_orders,
         backlog=network.zeros(network.sales, worlds),
         waste=network.waste.initial + network.zeros(len(network.company_waste_names), network.companies, worlds),
         link_waste=network.link_waste.initial + network.zeros(len(network.link_waste_names), rows, worlds),
@@ -129,5 +128,5 @@ def initial_state(network: Network, demand: Array) -> State:
         forecast=fill(network.sale.flow),
         experience=fill(network.market.initial_experience),
     )
-    arrivals = market_orders(network, state, demand, network.zeros(network.trades, worlds))
-    return state._replace(backlog=arrivals)
+    due = network.zeros(network.trades, worlds) + network.trade.initial_orders * (1.0 - network.trade.mail[0])
+    return state._replace(backlog=market_orders(network, state, demand, due))

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from ..description import Scenario
 from ..errors import DescriptionError, from_validation, near
+from .grouping import grouped
 from .random_network import random_network
+from .team import team
 from .willems import load_willems
 
-LOADERS = {"willems": load_willems, "random": random_network}
+LOADERS = {"willems": load_willems, "random": random_network, "team": team}
 """Keys that make a mapping a call of a loader; the other keys are its arguments."""
 
 
@@ -29,7 +31,8 @@ def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
 
     `spec` is a built-in name (`serial`), the path of a YAML file, a mapping with the fields of `Scenario`, or a
     mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`.
-    `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario and changes top-level fields of it.
+    `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario and changes top-level fields of it, and with
+    `groups: {company: owner, …}` who owns whom.
     Raises `DescriptionError` with one line per problem; a partial network is never returned.
     """
     if isinstance(spec, Scenario):
@@ -77,6 +80,8 @@ def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
         base = data.pop("scenario")
         inside = folder / str(base)
         loaded = load_scenario(inside if inside.is_file() else str(base))
+        if "groups" in data:
+            loaded = grouped(loaded, data.pop("groups"))
         data = {name: getattr(loaded, name) for name in loaded.model_fields_set} | data
     try:
         return Scenario.model_validate(data, context={"folder": str(folder)})

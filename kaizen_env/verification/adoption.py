@@ -145,13 +145,14 @@ def unravelling(companies: int, edges: Any, least: Sequence[int]) -> np.ndarray:
 
 def check(data: dict[str, Any]) -> list[Result]:
     """Every curve, crowd and graph of `adoption.json`."""
-    source = data["source"]
+    source = data.get("source", "")
     rows: list[Result] = []
-    for case in data["bass"]:
-        rows.extend(_bass_rows(case["p"], case["q"], case["discrete_map_period1"], case["F"], source))
-    rows.extend(_granovetter_rows(data["granovetter"], source))
-    rows.extend(_threshold_rows(data["network_threshold"], source))
-    rows.extend(_core_rows(data["kcore"], source))
+    for case in data.get("bass", []):
+        rows.extend(_bass_rows(case["p"], case["q"], case.get("discrete_map_period1", {}), case.get("F", {}), source))
+    if data.get("granovetter"):
+        rows.extend(_granovetter_rows(data["granovetter"], source))
+    rows.extend(_threshold_rows(data.get("network_threshold", []), source))
+    rows.extend(_core_rows(data.get("kcore", []), source))
     return rows
 
 
@@ -188,7 +189,7 @@ def builtin() -> list[Result]:
 
 def _bass_rows(p: float, q: float, mapped: Any, curve: Any, source: str) -> list[Result]:
     name = f"Bass p={p:g} q={q:g}"
-    last = max(map(int, [*mapped, *curve]))
+    last = max(map(int, [*mapped, *curve]), default=1)
     got = bass(p, q, last)
     rows = [_row(f"{name}, map at {t}", source, want, got[int(t)], EXACT * want) for t, want in mapped.items()]
     # The error falls in proportion to the period, so two periods give a better value (Richardson), and two such

@@ -183,57 +183,39 @@ def moving_average(weeks: int, lag: Sequence[float], shared: bool, before: float
 
 
 def check(data: dict[str, Any]) -> list[Result]:
-    """Every policy of `beer_game.json`, and that none beats the clairvoyant bound."""
-    board, given = Board.of(data["parameters"]), data["results"]
-    rows, totals = [], {}
-
-    def add(name: str, play: Play, cost: Sequence[float], total: float) -> None:
-        rows.extend(_costs(name, data["source"], play, cost))
-        rows.append(_row(f"{name}, total", data["source"], total, play.cost.sum()))
-        totals[name] = play.cost.sum()
-
+    """Every policy that `beer_game.json` has, and that none beats the clairvoyant bound."""
+    board, given, source = Board.of(data["parameters"]), data["results"], data.get("source", SOURCE)
     benchmark = sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0)
-    case, played = given["sterman_benchmark"], board.play(forced(benchmark, nothing))
-    add("benchmark", played, case["cost_by_stage"], case["total"])
-    add("benchmark as published", played, case["published_by_stage"], case["published_total"])
-
-    case = given["sterman_average_human_parameters"]
-    human = sterman_rule([case["S_prime"]] * len(STAGES), case["alpha_S"], case["beta"])
-    played = board.play(forced(human, nothing), smoothing=case["theta"])
-    add("average human rule", played, case["cost_by_stage"], case["total"])
-    # The variance is that of a sample, over the weeks in which orders were free.
-    shape = {"peak_orders": played.orders.max(axis=0), "order_var": played.orders[STEP_WEEK:].var(axis=0, ddof=1)}
-    for key, got in shape.items():
-        rows.extend(
-            _row(f"average human rule, {key} of {stage}", data["source"], want, value)
-            for stage, want, value in zip(STAGES, case[key], got, strict=True)
-        )
-
-    case = given["pass_through_order_equals_incoming"]
-    played = board.play(forced(lambda network, state: by_stage(network, state.forecast), nothing), smoothing=1.0)
-    add("pass-through", played, case["cost_by_stage"], case["total"])
-
-    for average, cases in given["order_up_to_local_vs_shared"]["results"].items():
+    rows: list[Result] = []
+    played: dict[str, Play] = {}
+    if case := given.get("sterman_benchmark"):
+        played["benchmark"] = board.play(forced(benchmark, nothing))
+        rows.extend(_rows("benchmark", source, played["benchmark"], case))
+        published = {"cost_by_stage": case["published_by_stage"], "total": case["published_total"]}
+        rows.extend(_rows("benchmark as published", SOURCE, played["benchmark"], published))
+    if case := given.get("sterman_average_human_parameters"):
+        human = sterman_rule([case["S_prime"]] * len(STAGES), case["alpha_S"], case["beta"])
+        played["average human rule"] = board.play(forced(human, nothing), smoothing=case["theta"])
+        rows.extend(_rows("average human rule", source, played["average human rule"], case))
+    if case := given.get("pass_through_order_equals_incoming"):
+        last_order = forced(lambda network, state: by_stage(network, state.forecast), nothing)
+        played["pass-through"] = board.play(last_order, smoothing=1.0)
+        rows.extend(_rows("pass-through", source, played["pass-through"], case))
+    for average, cases in given.get("order_up_to_local_vs_shared", {}).get("results", {}).items():
         for view, case in cases.items():
-            played = _order_up_to(board, int(average.removeprefix("MA")), view)
             name = f"{average} {view.replace('_', ' ')}"
-            add(name, played, case["by_stage"], case["total"])
-            rows.extend(
-                _row(f"{name}, peak order of {stage}", data["source"], want, got)
-                for stage, want, got in zip(STAGES, case["peak"], played.orders.max(axis=0), strict=True)
-            )
-
-    bound = given["clairvoyant_lp_forced4"]["total"]
-    best = min(totals, key=lambda name: totals[name])
-    rows.append(
-        _row(f"no forced policy beats foresight (best: {best})", data["source"], bound, totals[best], "at_least")
-    )
-
-    case = given["benchmark_not_forced"]
-    played = board.play(lambda network, state, t: no_effort(network, benchmark(network, state)))
-    add("benchmark, not forced", played, case["cost_by_stage"], case["total"])
-    bound = given["clairvoyant_lp_forced0"]["total"]
-    rows.append(_row("benchmark, not forced: foresight", data["source"], bound, played.cost.sum(), "at_least"))
+            played[name] = _order_up_to(board, int(average.removeprefix("MA")), view)
+            named = {"cost_by_stage": case["by_stage"], "total": case["total"], "peak_orders": case["peak"]}
+            rows.extend(_rows(name, source, played[name], named))
+    if played and (bound := given.get("clairvoyant_lp_forced4")):
+        best = min(played, key=lambda name: played[name].cost.sum())
+        name = f"no forced policy beats foresight (best: {best})"
+        rows.append(_row(name, source, bound["total"], played[best].cost.sum(), "at_least"))
+    if case := given.get("benchmark_not_forced"):
+        free = board.play(lambda network, state, t: no_effort(network, benchmark(network, state)))
+        rows.extend(_rows("benchmark, not forced", source, free, case))
+        if bound := given.get("clairvoyant_lp_forced0"):
+            rows.append(_row("benchmark, not forced: foresight", source, bound["total"], free.cost.sum(), "at_least"))
     return rows
 
 
@@ -241,8 +223,8 @@ def builtin() -> list[Result]:
     """The benchmark as published, and the bound that foresight sets, met by the shared echelon."""
     board = Board()
     played = board.play(forced(sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0), nothing))
-    rows = _costs("published benchmark", SOURCE, played, PUBLISHED)
-    rows.append(_row("published benchmark, total", SOURCE, sum(PUBLISHED), played.cost.sum()))
+    case = {"cost_by_stage": PUBLISHED, "total": sum(PUBLISHED)}
+    rows = _rows("published benchmark", SOURCE, played, case)
     shared = _order_up_to(board, 1, "shared_twin_echelon_position")
     foresight = "linear programme with full foresight"
     rows.append(_row("published bound, met by the echelon on end demand", foresight, CLAIRVOYANT, shared.cost.sum()))
@@ -258,11 +240,21 @@ def _order_up_to(board: Board, weeks: int, view: str) -> Play:
     return board.play(forced(level, position), replenishment, smoothing=1.0)
 
 
-def _costs(name: str, source: str, played: Play, expected: Sequence[float]) -> list[Result]:
-    return [
-        _row(f"{name}, cost of {stage}", source, want, got)
-        for stage, want, got in zip(STAGES, expected, played.cost, strict=True)
+def _rows(name: str, source: str, played: Play, case: Mapping[str, Any]) -> list[Result]:
+    """What `case` says of a game: costs and, where it tells them, orders."""
+    stages = {
+        "cost_by_stage": ("cost", played.cost),
+        "peak_orders": ("peak order", played.orders.max(axis=0)),
+        # The file's variance is that of a sample, over the weeks in which orders were free.
+        "order_var": ("variance of orders", played.orders[STEP_WEEK:].var(axis=0, ddof=1)),
+    }
+    rows = [
+        _row(f"{name}, {what} of {stage}", source, want, got)
+        for key, (what, values) in stages.items()
+        if key in case
+        for stage, want, got in zip(STAGES, case[key], values, strict=True)
     ]
+    return [*rows, _row(f"{name}, total cost", source, case["total"], played.cost.sum())]
 
 
 def _row(name: str, source: str, expected: float, got: float, bound: str = "equal") -> Result:

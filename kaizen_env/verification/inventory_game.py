@@ -31,6 +31,7 @@ from ..luck import draw, from_demand
 from ..simulation import no_effort
 from .results import Result, skip
 
+CACHON_ZIPKIN = "Cachon & Zipkin (1999)"
 SEED = 1
 STANDARD_ERRORS = 3.0
 PRECISION = 0.003  # largest standard error allowed of a total cost, relative
@@ -120,10 +121,11 @@ class Game:
 def check(data: dict[str, Any]) -> list[Result]:
     """Every instance of `inventory_game.json`: optimum, equilibria, their ratio to it, and that none pays to leave."""
     rows: list[Result] = []
+    source = data.get("source", CACHON_ZIPKIN)
     for instance in data["instances"]:
         game = Game.of(instance["parameters"])
         if game.retailer_lead_time < 1:
-            rows.append(skip(game.name, data["source"], "goods travel at least one period between companies"))
+            rows.append(skip(game.name, source, "goods travel at least one period between companies"))
             continue
         equilibria = [
             Equilibrium(case["retailer_share"], (point["s1"], point["s2"]), point["total"], point["ratio"])
@@ -132,9 +134,9 @@ def check(data: dict[str, Any]) -> list[Result]:
         ]
         optimum = instance["optimal_local_base_stock"]
         best = Equilibrium(0.5, (optimum["s1"], optimum["s2"]), instance["C_star"], 1.0)
-        rows.extend(_twice(partial(_totals, game, best, equilibria, data["source"])))
+        rows.extend(_twice(partial(_totals, game, best, equilibria, source)))
         for point in equilibria:
-            rows.extend(_twice(partial(_deviations, game, point, data["source"])))
+            rows.extend(_twice(partial(_deviations, game, point, source)))
     return rows
 
 
@@ -220,7 +222,7 @@ def _deviations(game: Game, point: Equilibrium, source: str, seed: int, more: in
 def _against_convolution(game: Game, share: float, pair: tuple[int, int], seed: int, more: int) -> list[Result]:
     cost = game.costs([pair], share, (COST_SIZE[0] * more, COST_SIZE[1]), seed)[:, 0]
     expected = exact_costs(game, pair, share)
-    name, source = f"{game.name}: levels {pair}, retailer's share {share:g}", "Cachon & Zipkin (1999), by convolution"
+    name, source = f"{game.name}: levels {pair}, retailer's share {share:g}", f"{CACHON_ZIPKIN}, by convolution"
     return [
         _mean(f"{name}, cost of retailer", source, expected[0], cost[0]),
         _mean(f"{name}, cost of supplier", source, expected[1], cost[1]),

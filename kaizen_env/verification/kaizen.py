@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -86,30 +87,30 @@ def check(data: dict[str, Any]) -> list[Result]:
     The file's learning curves (waste by cumulative output) are another law than the model's, and are no rows.
     """
     rows = []
-    named = dict(_half_lives(data["half_life"], ""))
+    given = data.get("half_life", {})
+    source = given.get("source", SCHNEIDERMAN)
+    named = dict(_half_lives(given, ""))
     for key, days in PERIODS_OF.items():
-        waste = one_waste([{"half_life": case["half_life_months"] * MONTH} for case in named.values()], 1, days)
-        for (name, case), left in zip(named.items(), waste[1], strict=True):
-            source = data["half_life"]["source"]
+        told = {name: case for name, case in named.items() if key in case}
+        if not told:
+            continue
+        waste = one_waste([{"half_life": case["half_life_months"] * MONTH} for case in told.values()], 1, days)
+        for (name, case), left in zip(told.items(), waste[1], strict=True):
             rows.append(_row(f"{name}, {key.replace('_', ' ')}", source, case[key], 1.0 - left))
-    matrix = data["half_life"]["memory"]["matrix_months_rows_org_low_med_high_cols_tech_low_med_high"]
-    months = sorted({int(value) for row in matrix for value in row})
-    waste = one_waste([{"half_life": value * MONTH} for value in months], max(months), MONTH)
-    rows.extend(
-        _row(f"half-life {value} months, waste after it", data["half_life"]["source"], 0.5, waste[value, i])
-        for i, value in enumerate(months)
-    )
-    examples = data["forgetting"]["examples"]
-    # The model backslides by the day: what is left after a month of days is what the file keeps in a month.
-    changes = [
-        {"half_life": case["half_life_months"] * MONTH, "backsliding": 1.0 - (1.0 - case["delta_month"]) ** (1 / MONTH)}
-        for case in examples
-    ]
-    slowest = max(case["half_life_months"] for case in examples)
-    settled = one_waste(changes, periods=40 * slowest, period_days=MONTH)[-1]
-    for case, left in zip(examples, settled, strict=True):
-        name = f"half-life {case['half_life_months']:g} months, backsliding {case['delta_month']:g} a month, rests at"
-        rows.append(_row(name, data["forgetting"]["closed_form"], case["w_inf_over_w0"], left))
+    matrix = given.get("memory", {}).get("matrix_months_rows_org_low_med_high_cols_tech_low_med_high", [])
+    for months in sorted({value for row in matrix for value in row}):
+        after = math.ceil(months)  # where a half-life is no whole number of months, more than half is gone
+        waste = one_waste([{"half_life": months * MONTH}], after, MONTH)
+        name = f"half-life {months:g} months, waste after {after}"
+        rows.append(_row(name, source, 2.0 ** (-after / months), waste[after, 0]))
+    forgetting = data.get("forgetting", {})
+    for case in forgetting.get("examples", []):
+        # The model backslides by the day: what is left after a month of days is what the file keeps in a month.
+        months, monthly = case["half_life_months"], case["delta_month"]
+        own = {"half_life": months * MONTH, "backsliding": 1.0 - (1.0 - monthly) ** (1.0 / MONTH)}
+        settled = one_waste([own], periods=math.ceil(40 * months), period_days=MONTH)[-1, 0]
+        name = f"half-life {months:g} months, backsliding {monthly:g} a month, rests at"
+        rows.append(_row(name, forgetting.get("closed_form", CLOSED_FORM), case["w_inf_over_w0"], settled))
     return rows
 
 

@@ -21,36 +21,37 @@ HOLMSTROM = "Holmström (1982), quadratic cost"
 def check(data: dict[str, Any]) -> list[Result]:
     """The games of `team_kaizen.json` that the model can play."""
     if importlib.util.find_spec("torch") is None:
-        return [skip("team: all games", data["source"], "slopes through the simulation need PyTorch")]
-    value, cost, scale = (data["parameters"][key] for key in ("v", "c", "A"))
-    source = data["source"]
+        return [skip("team: all games", data.get("source", HOLMSTROM), "slopes through the simulation need PyTorch")]
+    source, parameters = data.get("source", HOLMSTROM), data.get("parameters", {})
     rows: list[Result] = []
-    for case in data["additive"]:
-        game = additive(case["N"], case["share"], value, cost)
+    for case in data.get("additive", []):
+        game = additive(case["N"], case["share"], parameters["v"], parameters["c"])
         rows.extend(_compare(f"additive, {case['N']} companies", source, game, case))
-    for case in data["spillover"]:
+    for case in data.get("spillover", []):
         # One company that keeps the share alpha of what it creates; the end customers keep the rest.
-        game = additive(1, case["alpha"], value, cost)
+        game = additive(1, case["alpha"], parameters["v"], parameters["c"])
         rows.extend(_compare(f"spill-over, own part {case['alpha']:.3g}", source, game, case))
-    for case in data["edge"]:
+    for case in data.get("edge", []):
         # The file gives no v and c of this game; its efforts depend on their ratio only.
         game = edge(case["share_each"], 2.0 * case["e_social"], 1.0)
         rows.extend(_compare(f"edge, share {case['share_each']:.3g} each", source, game, case))
     other = 0
-    for case in data["multiplicative"]:
-        if case["B"] == 1 and case["N"] == 2:
-            rows.extend(_compare("multiplicative, 2 companies", source, edge(case["share"], scale, cost), case))
-        elif case["B"] == 1 and case["N"] == 1:
-            rows.extend(_compare("multiplicative, 1 company", source, additive(1, case["share"], scale, cost), case))
+    for case in data.get("multiplicative", []):
+        if case["B"] == 1 and case["N"] <= 2:  # √(e_i·e_j), or e itself
+            scale, cost = parameters["A"], parameters["c"]
+            game = edge(case["share"], scale, cost) if case["N"] == 2 else additive(1, case["share"], scale, cost)
+            rows.extend(_compare(f"multiplicative, {case['N']} companies", source, game, case))
         else:
             other += 1
-    reason = "the model joins two companies' efforts by their geometric mean: no other exponents, nor more companies"
-    rows.append(skip(f"team: {other} other multiplicative games", source, reason))
-    for case in data["weakest_link"]:
-        rows.extend(_weakest_link(case, scale, cost, source))
-    rows.extend(_dynamic(data["dynamic"], source))
-    reason = "quality is linear in effort there, and falls by half-lives here; builtin() has that game"
-    rows.append(skip(f"team: {len(data['o_ring_yield'])} O-ring games", source, reason))
+    if other:
+        reason = "the model joins two companies' efforts by their geometric mean: no other exponents or numbers"
+        rows.append(skip(f"team: {other} other multiplicative games", source, reason))
+    for case in data.get("weakest_link", []):
+        rows.extend(_weakest_link(case, parameters["A"], parameters["c"], source))
+    rows.extend(_dynamic(data.get("dynamic", []), source))
+    if rings := data.get("o_ring_yield", []):
+        reason = "quality is linear in effort there, and falls by half-lives here; builtin() has that game"
+        rows.append(skip(f"team: {len(rings)} O-ring games", source, reason))
     return rows
 
 
@@ -119,7 +120,7 @@ def _weakest_link(case: dict[str, Any], value: float, cost: float, source: str) 
 def _dynamic(cases: list[dict[str, Any]], source: str) -> list[Result]:
     """Kaizen capital: efforts of the first period, where share 1 is the network's optimum, and capital in the end."""
     rows = []
-    shares = sorted({case["share"] for case in cases} - {1.0}) or [0.5]
+    shares = sorted({case["share"] for case in cases} - {1.0}) or ([0.5] if cases else [])
     for share in shares:
         same = [case for case in cases if case["share"] == share or (case["share"] == 1.0 and share == shares[0])]
         deltas, gammas = (sorted({case[key] for case in same}) for key in ("delta", "gamma"))
@@ -137,7 +138,7 @@ def _dynamic(cases: list[dict[str, Any]], source: str) -> list[Result]:
             name = f"kaizen capital, discount {gamma:g}, backsliding {delta:g}, share {case['share']:g}"
             effort = found[delta, gamma][case["share"] == 1.0]
             rows.append(_row(f"{name}, effort", source, case["e_closed"], effort))
-            if case["x_steady"] is not None:
+            if case.get("x_steady") is not None:
                 capital = capital_at_last(delta, case["e_closed"])
                 rows.append(_row(f"{name}, capital at last", source, case["x_steady"], capital))
     return rows

@@ -54,6 +54,13 @@ def test_a_wrong_expectation_is_found(reference: dict[str, Any]) -> None:
     assert len(failures(adoption.check(wrong))) == 6
 
 
+def test_a_file_may_have_one_part_only(reference: dict[str, Any]) -> None:
+    """Seen to fail: with the other parts required."""
+    rows = adoption.check({"kcore": reference["kcore"][:3]})
+    assert len(rows) == 3
+    assert not failures(rows)
+
+
 def test_the_continuous_curve_is_approached_in_proportion_to_the_period() -> None:
     """Halving the period halves the distance to Bass's curve, which is what extrapolation rests on.
 

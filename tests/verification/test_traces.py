@@ -34,8 +34,9 @@ def failures(rows: list[Result]) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_traces(name: str) -> None:
-    """Seen to fail: with proportional allocation (distribution4), with goods under way charged to the buyer at no
-    rate (all with two stages), with orders seen a period late (serial3), with empty mail in week 1 (the beer game).
+    """Seen to fail: with proportional allocation (distribution4), with goods under way charged to the buyer, with
+    orders seen a period late, with the slips of week 1 still in the mail (the beer game), with goods arriving in this
+    period not charged any more.
     """
     rows = traces.check(reference(name))
     assert len(rows) >= 13
@@ -52,7 +53,7 @@ def test_reference_orders_follow_from_cascade_order_up_to(name: str) -> None:
 def test_builtin_network_is_no_idle_one() -> None:
     """The built-in network waits for inputs and owes its customers, companies and markets alike.
 
-    Seen to fail: with unlimited stock at the start (nothing is ever owed).
+    Seen to fail: with 1000 units of everything at the start (nothing is ever owed).
     """
     assert not failures(traces.builtin())
     nodes = [node for period in example()["trace"] for node in period["nodes"].values()]
@@ -65,8 +66,8 @@ def test_builtin_network_is_no_idle_one() -> None:
 def test_random_networks_agree_with_a_plain_loop(seed: int) -> None:
     """Any acyclic network: several suppliers and customers, outside ones anywhere, fractions, bills of materials.
 
-    Seen to fail: with the mail of links without order lead time delivered a period late; with the inputs of all
-    suppliers counted in the position as a sum instead of their minimum.
+    Seen to fail: with orders without lead time never delivered; with the inputs of all suppliers counted in the
+    position as a sum instead of their minimum; with one pass of cascade ordering too few.
     """
     rng = random.Random(seed)
     names = [f"{'node-' if seed % 2 else ''}{i}" for i in rng.sample(range(40), rng.randint(1, 7))]

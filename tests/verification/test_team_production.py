@@ -48,8 +48,7 @@ def test_every_game_of_the_file_that_the_model_has(reference: dict[str, Any]) ->
 @needs_torch
 def test_a_wrong_expectation_is_found(reference: dict[str, Any]) -> None:
     """Seen to fail: with a tolerance of one percent."""
-    wrong = {key: [] for key in ("multiplicative", "o_ring_yield")} | {
-        "source": "wrong",
+    wrong = {
         "parameters": reference["parameters"],
         "additive": copy.deepcopy(reference["additive"][1:2]),
         "spillover": copy.deepcopy(reference["spillover"][1:2]),
