@@ -17,8 +17,8 @@ import numpy as np
 from ..arrays import Array, gather, segment_sum
 from ..build import build
 from ..description import Company, Market, MarketLink, Scenario, SupplyLink, TradeLink
-from ..dynamics import Decisions, State, initial_state
-from ..luck import Luck, draw
+from ..dynamics import Decisions, State
+from ..luck import draw
 from ..network import Network
 from ..replenishment import echelon_position, inventory_position, pipeline
 from ..simulation import Policy, Trajectory, no_effort, simulate
@@ -98,15 +98,7 @@ class Board:
     def play(self, policy: Policy, replenishment: str = "quantity", smoothing: float = 0.0) -> Play:
         """One game."""
         network = build(self.scenario(replenishment, smoothing))
-        luck = draw(network, seed=0)
-        return Play(simulate(network, policy, luck, start=self._first_week(network, luck)))
-
-    def _first_week(self, network: Network, luck: Luck) -> State:
-        """Week 1: of the two order slips between two stages, one lies before the seller, the other is in the mail."""
-        state = initial_state(network, luck.demand[0])
-        mail = np.zeros_like(state.orders_in_mail)
-        mail[0] = self.pipeline
-        return state._replace(backlog=np.full_like(state.backlog, self.pipeline), orders_in_mail=mail)
+        return Play(simulate(network, policy, draw(network, seed=0)))
 
 
 @dataclass(frozen=True)

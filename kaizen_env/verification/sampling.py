@@ -42,26 +42,36 @@ def cost_per_period(network: Network, policy: Policy, tape: np.ndarray, warm_up:
     return -(after.cash - before.cash).sum(axis=0) / later.periods
 
 
-def estimate(sample: Callable[[np.random.Generator], np.ndarray], expected: float, name: str) -> Estimate:
-    """The mean of `sample` (one value per world), against a number expected of it.
+def estimate(
+    sample: Callable[[np.random.Generator], np.ndarray],
+    expected: float,
+    name: str,
+    *,
+    bound: str = "equal",
+    fine: float = FINE,
+) -> Estimate:
+    """The mean of `sample` (one value per world), against a number expected of it: `equal`, or `at_least` that.
 
-    Sampled until the standard error is at most a `FINE` share of that number. One right result in 370 is more than
+    Sampled until the standard error is at most a share `fine` of that number. One right result in 370 is more than
     3 standard errors off by chance: a sample that is, is taken again with fresh luck, four times as long. What is
     right comes back, and what is wrong stays outside.
     """
-    first = _sampled(sample, name, range(MOST), FINE * abs(expected))
-    if abs(first.mean - expected) <= 3 * first.error:
+    first, samples = _sampled(sample, name, range(MOST), fine * abs(expected))
+    off = first.mean - expected
+    if off >= -3 * first.error and (off <= 3 * first.error or bound == "at_least"):
         return first
-    return _sampled(sample, name, range(MOST, 5 * MOST), first.error / 2)
+    return _sampled(sample, name, range(MOST, MOST + 4 * samples), 0.0)[0]
 
 
-def _sampled(sample: Callable[[np.random.Generator], np.ndarray], name: str, samples: range, fine: float) -> Estimate:
-    """Samples, each with its own luck, until the standard error is fine or there are no more."""
+def _sampled(
+    sample: Callable[[np.random.Generator], np.ndarray], name: str, numbers: range, fine: float
+) -> tuple[Estimate, int]:
+    """Samples, each with its own luck, until the standard error is fine or there are no more; and how many."""
     values: list[np.ndarray] = []
     found = Estimate(math.nan, math.inf)
-    for number in samples:
+    for number in numbers:
         if found.error <= fine:
             break
         values.append(sample(stream(SEED, number, name)))
         found = Estimate.of(np.concatenate(values))
-    return found
+    return found, len(values)

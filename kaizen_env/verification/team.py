@@ -50,7 +50,7 @@ def check(data: dict[str, Any]) -> list[Result]:
         rows.extend(_weakest_link(case, parameters["A"], parameters["c"], source))
     rows.extend(_dynamic(data.get("dynamic", []), source))
     if rings := data.get("o_ring_yield", []):
-        reason = "quality is linear in effort there, and falls by half-lives here; builtin() has that game"
+        reason = "quality is linear in effort there, and falls by half-lives here: see the built-in rows on quality"
         rows.append(skip(f"team: {len(rings)} O-ring games", source, reason))
     return rows
 

@@ -26,8 +26,8 @@ def failures(rows: list[Any]) -> list[str]:
 
 
 def test_benchmark_costs_what_was_published() -> None:
-    """Seen to fail: with the state of the model's own first period, where the slip due in week 1 is still in the mail
-    (42/50/54/58); with penalties on what is shipped instead of on the backlog.
+    """Seen to fail: with the order slip due in week 1 still in the mail at the start (42/50/54/58); with penalties on
+    what is shipped instead of on the backlog.
     """
     rows = beer_game.builtin()
     assert [row.expected for row in rows[:5]] == [46, 50, 54, 54, 204]

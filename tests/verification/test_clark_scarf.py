@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kaizen_env.verification import clark_scarf
+from kaizen_env.verification import clark_scarf, sampling
 from kaizen_env.verification.reading import Entry
 from kaizen_env.verification.results import Result
 
@@ -69,6 +69,14 @@ def instance(pmf: np.ndarray, holding: list[float], lead_time: list[int], penalt
 def poisson_instance(mean: float, holding: list[float], lead_time: list[int], penalty: float) -> dict:
     demand = {"type": "poisson", "mean": mean, "sd": None}
     return instance(stats.poisson.pmf(np.arange(60), mean), holding, lead_time, penalty, demand)
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements to 0.5 %, for what is wrong by more."""
+    for name, value in {"WORLDS": 500, "PERIODS": 100, "TRIED_WORLDS": 50, "TRIED_PERIODS": 100}.items():
+        monkeypatch.setattr(clark_scarf, name, value)
+    monkeypatch.setattr(sampling, "MOST", 2)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +138,10 @@ def test_recursion_gives_the_published_levels() -> None:
     assert math.isclose(cost, 53.008, abs_tol=5e-4)
 
 
-@pytest.mark.parametrize("factor, caught", [(0.99, 1), (1.01, 2)])
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("factor, caught", [(0.95, 1), (1.05, 2)])
 def test_a_wrong_optimum_is_found(factor: float, caught: int) -> None:
-    """A cost 1 % too low cannot be reached, and one 1 % too high is undercut.
+    """A cost 5 % too low cannot be reached, and one 5 % too high is undercut.
 
     Seen to fail: with a tolerance of 10 standard errors.
     """
@@ -141,6 +150,7 @@ def test_a_wrong_optimum_is_found(factor: float, caught: int) -> None:
     assert len(failures(clark_scarf.check({"instances": [other]}))) == caught
 
 
+@pytest.mark.usefixtures("coarse")
 def test_wrong_levels_are_found() -> None:
     """Seen to fail: with the levels of the recursion simulated in place of those of the file."""
     other = poisson_instance(4, [2, 1], [1, 1], 30)
@@ -165,6 +175,7 @@ def test_a_stage_never_has_the_higher_level_than_the_one_above() -> None:
     assert clark_scarf.cascade_control(system).passed
 
 
+@pytest.mark.usefixtures("coarse")
 def test_orders_seen_late_cost_more() -> None:
     """`order_lead_time` by stage: to outside suppliers it adds to the lead time.
 
@@ -173,10 +184,10 @@ def test_orders_seen_late_cost_more() -> None:
     other = poisson_instance(4, [2, 1], [1, 1], 30)
     late = copy.deepcopy(other)
     late["parameters"]["order_lead_time"] = [1, 1]
-    assert failures(clark_scarf.check({"instances": [late]}))
+    assert not clark_scarf.check({"instances": [late]})[0].passed
     longer = poisson_instance(4, [2], [3], 30)
     longer["parameters"] |= {"lead_time": [1], "order_lead_time": 2}
-    assert not failures(clark_scarf.check({"instances": [longer]}))
+    assert clark_scarf.check({"instances": [longer]})[0].passed
 
 
 def test_demand_that_is_often_negative_is_not_compared() -> None:
