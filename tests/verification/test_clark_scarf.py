@@ -179,11 +179,11 @@ def test_a_stage_never_has_the_higher_level_than_the_one_above() -> None:
 def test_orders_seen_late_cost_more() -> None:
     """`order_lead_time` by stage: to outside suppliers it adds to the lead time.
 
-    Seen to fail: with the order lead time read and not used.
+    Seen to fail: with the order lead time of a stage not used; with that of the first supplier not used.
     """
     other = poisson_instance(4, [2, 1], [1, 1], 30)
     late = copy.deepcopy(other)
-    late["parameters"]["order_lead_time"] = [1, 1]
+    late["parameters"]["order_lead_time"] = [1, 0]
     assert not clark_scarf.check({"instances": [late]})[0].passed
     longer = poisson_instance(4, [2], [3], 30)
     longer["parameters"] |= {"lead_time": [1], "order_lead_time": 2}

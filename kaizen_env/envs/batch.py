@@ -1,0 +1,257 @@
+"""Many worlds of one network at once, arrays in and out; every other environment is a view of this one."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ..actions import Actions
+from ..arrays import gather
+from ..build import build
+from ..description import Scenario
+from ..dynamics import Books, Flows, State, end_customer_value, initial_state, step
+from ..errors import DescriptionError, near
+from ..luck import Luck, draw, stream
+from ..objectives import Objective
+from ..regimes import Regime, load_regime
+from ..scenarios import load_scenario
+from ..twins import BOUND, SHARED_BY_COMPANY, Seen, Twin
+
+INFO = (
+    "end_customer_value",
+    "network_profit",
+    "customer_surplus",
+    "platform_revenue",
+    "served",
+    "waste",
+    "open_twins",
+    "alive",
+    "clipped_actions",
+)
+"""Lean metrics of the last period, one number per world, at reset and at every step."""
+
+
+class BatchEnv:
+    """`worlds` copies of a network under a regime, which run in step.
+
+    Observations are (worlds, companies, features) float32, actions (worlds, companies, elements) in [−1, 1]; rewards,
+    `terminated` and `truncated` are (worlds, companies). The horizon truncates, only bankruptcy terminates, and what
+    is bankrupt earns no more rewards. With `auto_reset` a world that has ended begins anew in the same step; what it
+    showed last is then in `infos["final_observation"]`. World b is a `parallel_env` that was reset with `seeds[b]`.
+
+    Further keywords change axes of the regime (`alignment=0.5`, `twin_lag=2`) or fields of the scenario
+    (`periods=52`). Raises `DescriptionError` for what does not exist or does not fit together.
+    """
+
+    def __init__(
+        self,
+        scenario: str | Mapping[str, Any] | Scenario,
+        regime: str | Mapping[str, Any] | Regime = "isolated",
+        worlds: int = 1,
+        *,
+        auto_reset: bool = True,
+        **overrides: Any,
+    ) -> None:
+        if isinstance(worlds, bool) or not isinstance(worlds, (int, np.integer)) or worlds < 1:
+            raise DescriptionError(f"worlds: got {worlds!r}; allowed: a whole number from 1 on")
+        axes = {k: v for k, v in overrides.items() if k in Regime.model_fields}
+        changes = {k: v for k, v in overrides.items() if k in Scenario.model_fields}
+        known = {*Regime.model_fields, *Scenario.model_fields}
+        for name in overrides:
+            if name not in known:
+                raise DescriptionError(
+                    f"unknown keyword '{name}'{near(name, known)}; allowed: axes of the regime"
+                    f" ({', '.join(Regime.model_fields)}) and fields of the scenario"
+                )
+        described = load_scenario(scenario)
+        self.scenario = load_scenario({"scenario": described} | changes) if changes else described
+        self.regime = load_regime(regime, **axes)
+        self.network = build(self.scenario)
+        self.worlds, self.auto_reset = int(worlds), auto_reset
+        self.twin, self.objective = Twin(self.network, self.regime), Objective(self.network, self.regime)
+        self.actions = Actions(self.network, self.regime)
+        self.companies, self.horizon = self.network.companies, self.scenario.periods
+        self.feature_names, self.feature_units = self.twin.names, self.twin.units
+        self.action_names = self.actions.names
+        shape = (len(self.feature_names),)
+        self.single_observation_space = gymnasium.spaces.Box(-BOUND, BOUND, shape, np.float32)
+        self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(self.action_names),), np.float32)
+        self.seeds = [0] * self.worlds
+        self._next: list[np.random.Generator] = []
+        self.luck: Luck | None = None
+
+    # --- an episode -------------------------------------------------------------------------------------------
+
+    def reset(self, seed: int | None = None, seeds: Sequence[int] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode in every world: observations and infos.
+
+        `seeds` gives every world its own; `seed` gives world b the seed `seed + b`. Without either the worlds go on to
+        the next seeds of their own, which follow from the first. Raises ValueError for a seed that is no whole number.
+        """
+        if seeds is None and seed is not None:
+            seeds = [_whole(seed) + b for b in range(self.worlds)]
+        if seeds is not None:
+            if len(seeds) != self.worlds:
+                raise ValueError(f"{len(seeds)} seeds for {self.worlds} worlds; give one per world")
+            self.seeds = [_whole(s) for s in seeds]
+            self._next = [stream(s, 0, "episodes") for s in self.seeds]
+        elif self._next:
+            self.seeds = [int(rng.integers(2**31)) for rng in self._next]
+        else:
+            first = int(np.random.default_rng().integers(2**31))
+            return self.reset(seeds=[first + b for b in range(self.worlds)])
+        self._begin()
+        return self._observe(), self._infos()
+
+    def _begin(self) -> None:
+        tapes = [draw(self.network, s, 1, self.horizon) for s in self.seeds]
+        self.luck = Luck(
+            *(None if parts[0] is None else np.concatenate(parts, axis=-1) for parts in zip(*tapes, strict=True))
+        )
+        self.t = 0
+        self.state: State = initial_state(self.network, self.luck.demand[0])
+        self.flows: Flows | None = None
+        self.books: Books | None = None
+        self.clipped = np.zeros(self.worlds, dtype=np.int64)
+        lag = max(self.regime.twin_lag, self.regime.shared_twin_lag)
+        self._history: deque[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = deque(maxlen=lag + 1)
+        self._noise = {
+            side: [stream(s, 0, f"twin/{side}") for s in self.seeds]
+            for side, size in (("own", self.regime.twin_noise), ("shared", self.regime.shared_twin_noise))
+            if size > 0
+        }
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One period in every world: observations, rewards, terminated, truncated, infos.
+
+        Raises RuntimeError before a reset, ValueError for actions of another shape or with NaN, naming the company and
+        the element; after a refused step the environment is as it was before. Actions outside [−1, 1] are clipped, and
+        counted in the infos.
+        """
+        if self.luck is None:
+            raise RuntimeError("step before reset; call reset(seed=…) first")
+        if self.t >= self.horizon:
+            raise RuntimeError(f"the episode of {self.horizon} periods is over; call reset() first")
+        values = self._checked(actions)
+        within = np.clip(values, -1.0, 1.0)
+        alive = self.state.alive
+        decisions = self.actions.decisions(within)
+        self.state, self.flows, self.books = step(self.network, self.state, decisions, self.luck.period(self.t))
+        self.t += 1
+        self.clipped = (values != within).sum(axis=(1, 2))
+        rewards = self.objective.rewards(self.network, self.books) * alive.T
+        died = ((alive == 1) & (self.state.alive == 0)).T
+        truncated = np.full((self.worlds, self.companies), self.t >= self.horizon) & (self.state.alive == 1).T
+        observations, infos = self._observe(), self._infos()
+        if self.t >= self.horizon and self.auto_reset:
+            infos["final_observation"] = observations
+            observations, _ = self.reset()
+        return observations, rewards, died, truncated, infos
+
+    def _checked(self, actions: Any) -> np.ndarray:
+        try:
+            values = np.asarray(actions, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"actions of type {type(actions).__name__}; an array of numbers is needed") from None
+        shape = (self.worlds, self.companies, len(self.action_names))
+        if values.shape != shape:
+            raise ValueError(f"actions of shape {values.shape}; allowed: {shape}, worlds × companies × elements")
+        if np.isnan(values).any():
+            world, company, element = np.argwhere(np.isnan(values))[0]
+            raise ValueError(
+                f"action of {self.network.names[company]} in world {world}: element {element}"
+                f" ('{self.action_names[element]}') is NaN; a number in [-1, 1] is needed"
+            )
+        return values
+
+    # --- what is seen -----------------------------------------------------------------------------------------
+
+    def _observe(self) -> np.ndarray:
+        """Observations of this moment (worlds, companies, features); call once per period."""
+        seen = Seen(self.state, self.flows, self.books, self.t)
+        own = self.twin.own_values(seen)
+        shared = self.twin.shared_values(seen, own)
+        visible = self.twin.visible(self.state) if self.regime.twin in SHARED_BY_COMPANY else None
+        self._history.append((own, shared, visible))
+        late = self._history[-1 - min(self.regime.twin_lag, len(self._history) - 1)]
+        shared_late = self._history[-1 - min(self.regime.shared_twin_lag, len(self._history) - 1)]
+        return self.twin.assemble(
+            self._noisy(late[0], "own", self.regime.twin_noise),
+            self._noisy(shared_late[1], "shared", self.regime.shared_twin_noise),
+            visible,
+        )
+
+    def _noisy(self, values: np.ndarray, side: str, size: float) -> np.ndarray:
+        """Values (features, companies, worlds) times 1 + size · a standard normal of each world's own stream."""
+        if size == 0:
+            return values
+        shocks = [rng.standard_normal(values.shape[:2]) for rng in self._noise[side]]
+        return values * (1.0 + size * np.stack(shocks, axis=-1))
+
+    def _infos(self) -> dict[str, Any]:
+        """`INFO` of the last period, (worlds,) each; zeros at reset, but for what the state itself tells."""
+        state, zeros = self.state, np.zeros(self.worlds)
+        levels = [x.reshape(-1, self.worlds) for x in (state.waste, state.link_waste)]
+        waste = np.concatenate(levels)
+        infos: dict[str, Any] = dict.fromkeys(INFO, zeros)
+        infos["waste"] = waste.mean(axis=0) if len(waste) else zeros
+        infos["open_twins"] = state.open_twin.mean(axis=0)
+        infos["alive"] = state.alive.mean(axis=0)
+        if self.books is not None and self.flows is not None:
+            infos["end_customer_value"] = end_customer_value(self.network, self.books)
+            infos["network_profit"] = self.books.profit.sum(axis=0)
+            infos["customer_surplus"] = self.books.customers[0]
+            infos["platform_revenue"] = self.books.fee.sum(axis=0)
+            infos["served"] = self._served(self.flows)
+            infos["clipped_actions"] = self.clipped.astype(np.float64)
+        return infos
+
+    def _served(self, flows: Flows) -> np.ndarray:
+        """Share of the end customers who wanted something in the last period and got it (worlds,); 1 if nobody did."""
+        market = self.network.sale.market
+        still = gather(self.state.backlog - flows.arrivals + flows.lost, market).sum(axis=0)
+        served = gather(flows.shipped, market).sum(axis=0)
+        wanted = served + still
+        return np.where(wanted > 0, served / np.where(wanted > 0, wanted, 1.0), 1.0)
+
+    def global_state(self) -> np.ndarray:
+        """The true state for centralised critics, normalised and finite: (worlds, elements) float32.
+
+        Own features of every company, exact and in time, whatever the regime's twins show.
+        """
+        own = self.twin.own_values(Seen(self.state, self.flows, self.books, self.t))
+        flat = np.transpose(own, (2, 1, 0)).reshape(self.worlds, -1)
+        return np.clip(flat, -BOUND, BOUND).astype(np.float32)
+
+    @property
+    def global_state_space(self) -> gymnasium.spaces.Box:
+        return gymnasium.spaces.Box(-BOUND, BOUND, (self.companies * len(self.twin.own),), np.float32)
+
+    def describe(self) -> str:
+        """Tables of what a company sees and does, with units and normalisation, as text."""
+        rows = [("observation", "unit", "meaning")]
+        rows += [(f"{i} {f.name}", f.unit, f.meaning) for i, f in enumerate(self.twin.features)]
+        rows += [("action", "−1 … 1 stands for", "")]
+        rows += [
+            (f"{i} {n}", u, "") for i, (n, u) in enumerate(zip(self.action_names, self.actions.units, strict=True))
+        ]
+        widths = [max(len(row[k]) for row in rows) for k in range(2)]
+        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+        head = f"{self.scenario.name}: twin {self.regime.twin}, objective {self.regime.objective}"
+        scale = f"rewards are money / {self.objective.scale:.6g}; elements lie within ±{BOUND:g}"
+        return "\n".join([f"{head}, alignment {self.regime.shared_weight:g}", scale, *lines])
+
+    def copy(self) -> BatchEnv:
+        """An independent copy in mid-episode, with its luck and its random state."""
+        return copy.deepcopy(self)
+
+
+def _whole(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"seed {seed!r} is not a whole number; give one, e.g. seed=1")
+    return int(seed)

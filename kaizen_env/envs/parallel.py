@@ -1,0 +1,180 @@
+"""The PettingZoo environment: each company is an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from pettingzoo import AECEnv, ParallelEnv
+from pettingzoo.utils.conversions import parallel_to_aec
+
+from ..description import Scenario
+from ..errors import DescriptionError, near
+from ..regimes import Regime
+from .batch import INFO, BatchEnv
+
+RENDER_MODES = ("ansi", "rgb_array", "human")
+
+
+class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
+    """A value network in which every company acts for itself, in one world; see `BatchEnv` for what it computes.
+
+    Agents are called like their companies. An agent ends by bankruptcy (termination) or by the horizon (truncation).
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "name": "kaizen_v0",
+        "render_modes": list(RENDER_MODES),
+        "render_fps": 4,
+        "is_parallelizable": True,
+    }
+
+    def __init__(
+        self,
+        scenario: str | Mapping[str, Any] | Scenario = "cola",
+        regime: str | Mapping[str, Any] | Regime = "isolated",
+        *,
+        render_mode: str | None = None,
+        **overrides: Any,
+    ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise DescriptionError(
+                f"render_mode: got {render_mode!r}{near(str(render_mode), RENDER_MODES)}; allowed:"
+                f" {', '.join(RENDER_MODES)}"
+            )
+        self.batch = BatchEnv(scenario, regime, worlds=1, auto_reset=False, **overrides)
+        if self.batch.regime.control == "planner":
+            raise DescriptionError(
+                "regime: control: planner is one agent for all companies; use kaizen_env.PlannerEnv, or"
+                " control: company"
+            )
+        self.render_mode = render_mode
+        self.possible_agents: list[str] = list(self.batch.network.names)
+        self.agents: list[str] = []
+        self.max_cycles = self.batch.horizon
+        self._row = {name: i for i, name in enumerate(self.possible_agents)}
+        observation, action = self.batch.single_observation_space, self.batch.single_action_space
+        self.observation_spaces = {name: _like(observation) for name in self.possible_agents}
+        self.action_spaces = {name: _like(action) for name in self.possible_agents}
+        self.state_space = self.batch.global_state_space
+        self.feature_names, self.feature_units = self.batch.feature_names, self.batch.feature_units
+        self.action_names = self.batch.action_names
+
+    def observation_space(self, agent: str) -> gymnasium.spaces.Space[np.ndarray]:
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> gymnasium.spaces.Space[np.ndarray]:
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+        """Begin an episode; a seed fixes all luck of it and of those that follow without a seed."""
+        observations, infos = self.batch.reset(seed=seed)
+        self.agents = list(self.possible_agents)
+        return self._by_agent(observations[0], self.agents), self._infos(infos, self.agents)
+
+    def step(self, actions: Mapping[str, np.ndarray]) -> tuple[Any, Any, Any, Any, Any]:
+        """One period. Raises ValueError, and changes nothing, for an agent without or with an unusable action."""
+        if not self.agents:
+            raise RuntimeError("no agent is left; call reset() to begin an episode")
+        acting = self.agents
+        array = self._array(actions)
+        observations, rewards, died, truncated, infos = self.batch.step(array[None])
+        rows = [self._row[name] for name in acting]
+        terminations = {name: bool(died[0, i]) for name, i in zip(acting, rows, strict=True)}
+        truncations = {name: bool(truncated[0, i]) for name, i in zip(acting, rows, strict=True)}
+        self.agents = [name for name in acting if not (terminations[name] or truncations[name])]
+        return (
+            self._by_agent(observations[0], acting),
+            {name: float(rewards[0, i]) for name, i in zip(acting, rows, strict=True)},
+            terminations,
+            truncations,
+            self._infos(infos, acting),
+        )
+
+    def _array(self, actions: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Actions (companies, elements), 0 for the bankrupt; refused where they do not fit the agents."""
+        elements = len(self.action_names)
+        array = np.zeros((self.batch.companies, elements))
+        for name in actions:
+            if name not in self._row:
+                raise ValueError(f"action for unknown agent '{name}'{near(name, self.agents)}")
+            if name not in self.agents:
+                raise ValueError(f"action for '{name}', which is bankrupt; act for: {', '.join(self.agents)}")
+        for name in self.agents:
+            if name not in actions:
+                raise ValueError(f"no action for agent '{name}'; every living agent must act")
+            try:
+                given = np.asarray(actions[name], dtype=np.float64)
+            except (TypeError, ValueError):
+                raise ValueError(f"action of '{name}': got {actions[name]!r}; an array of numbers is needed") from None
+            if given.shape != (elements,):
+                raise ValueError(
+                    f"action of '{name}' has shape {given.shape}; allowed: ({elements},) for"
+                    f" {', '.join(self.action_names)}"
+                )
+            if np.isnan(given).any():
+                element = int(np.flatnonzero(np.isnan(given))[0])
+                raise ValueError(
+                    f"action of '{name}': element {element} ('{self.action_names[element]}') is NaN; a number in"
+                    " [-1, 1] is needed"
+                )
+            array[self._row[name]] = given
+        return array
+
+    def _by_agent(self, values: np.ndarray, agents: list[str]) -> dict[str, np.ndarray]:
+        return {name: values[self._row[name]] for name in agents}
+
+    def _infos(self, infos: dict[str, Any], agents: list[str]) -> dict[str, dict[str, Any]]:
+        """The network's metrics for every agent, and its own profit: plain numbers, fresh mappings."""
+        shared = {name: float(infos[name][0]) for name in INFO}
+        books = self.batch.books
+        return {
+            name: shared | {"profit": 0.0 if books is None else float(books.profit[self._row[name], 0])}
+            for name in agents
+        }
+
+    def state(self) -> np.ndarray:
+        """The true state for centralised critics: finite float32 in `state_space`."""
+        return self.batch.global_state()[0]
+
+    def describe(self) -> str:
+        """What an agent sees and does, as text."""
+        return self.batch.describe()
+
+    def render(self) -> Any:
+        """`ansi`: a table as text; `rgb_array`: a picture (height, width, 3) uint8; `human`: shows it."""
+        from .render import render
+
+        return render(self.batch, self.render_mode)
+
+    def close(self) -> None:
+        from .render import close
+
+        close(self)
+
+
+def _like(space: gymnasium.spaces.Box) -> gymnasium.spaces.Box:
+    """A space of its own for every agent, so that their samples are their own."""
+    return gymnasium.spaces.Box(space.low, space.high, space.shape, np.float32)
+
+
+def parallel_env(
+    scenario: str | Mapping[str, Any] | Scenario = "cola",
+    regime: str | Mapping[str, Any] | Regime = "isolated",
+    **overrides: Any,
+) -> KaizenParallelEnv:
+    """The PettingZoo ParallelEnv; keywords as of `BatchEnv`, and `render_mode`."""
+    return KaizenParallelEnv(scenario, regime, **overrides)
+
+
+def env(
+    scenario: str | Mapping[str, Any] | Scenario = "cola",
+    regime: str | Mapping[str, Any] | Regime = "isolated",
+    **overrides: Any,
+) -> AECEnv:
+    """The same as an AEC environment, in which agents act in turn and the period runs when all have."""
+    return parallel_to_aec(KaizenParallelEnv(scenario, regime, **overrides))  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+"""Regimes: what a company sees, what it is paid for, and who acts, as three axes that know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from .description import Amount, Part, Share
+from .errors import DescriptionError, from_validation, near
+
+TwinKind = Literal["own", "neighbours", "group", "network", "echelon", "members"]
+
+
+class Regime(Part):
+    """A point on the three axes, and the quality of the twins."""
+
+    twin: TwinKind = "own"  # what an agent sees
+    objective: Literal["own", "group", "network"] = "own"  # what it is paid for
+    control: Literal["company", "planner"] = "company"  # who acts
+    alignment: Share = 1.0  # α: reward = (1 − α) · own profit + α · the shared objective
+    kaizen: bool = True  # whether companies may improve
+    twin_lag: Annotated[int, Field(ge=0)] = 0  # periods by which the own twin is behind
+    twin_noise: Amount = 0.0  # relative standard deviation of what the own twin shows
+    shared_twin_lag: Annotated[int, Field(ge=0)] = 0  # the same of the shared twin
+    shared_twin_noise: Amount = 0.0
+
+    @property
+    def shared_weight(self) -> float:
+        """α, or 0 where each company is paid for its own profit alone."""
+        return 0.0 if self.objective == "own" else self.alignment
+
+
+REGIMES: dict[str, Regime] = {
+    "static": Regime(kaizen=False),
+    "isolated": Regime(),
+    "transparent": Regime(twin="network"),
+    "aligned": Regime(objective="network"),
+    "kaizen2": Regime(twin="network", objective="network"),
+    "super_enterprise": Regime(twin="network", objective="network", control="planner"),
+}
+
+
+def load_regime(spec: str | Mapping[str, Any] | Regime, **axes: Any) -> Regime:
+    """A regime by name, by its axes, or as it is; `axes` change some of them.
+
+    Raises `DescriptionError` with the place, what was got, what is allowed, and a near name.
+    """
+    if isinstance(spec, str):
+        if spec not in REGIMES:
+            raise DescriptionError(
+                f"regime: there is no regime '{spec}'{near(spec, REGIMES)}; named: {', '.join(REGIMES)};"
+                " or give its axes, e.g. {twin: network, objective: own}"
+            )
+        fields = REGIMES[spec].model_dump()
+    else:
+        fields = spec.model_dump() if isinstance(spec, Regime) else dict(spec)
+    try:
+        return Regime.model_validate(fields | axes)
+    except ValidationError as error:
+        raise from_validation(error, "regime", Regime) from None
