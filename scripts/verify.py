@@ -3,6 +3,7 @@
     python scripts/verify.py             what is built in, and every file of ../shared/reference where it is there
     python scripts/verify.py --builtin   only what is built in
     python scripts/verify.py FILE ...    these files of known results
+    python scripts/verify.py --summary   a line for each file or subject, in place of one for each result
 
 Ends with status 1 where a result is not reproduced, and with 2 where a file cannot be used. Luck has a fixed seed, so
 the table is the same every time.
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="a JSON file of known results")
     parser.add_argument("--builtin", action="store_true", help="only the results that need no file")
+    parser.add_argument("--summary", action="store_true", help="a line for each file or subject only")
     given = parser.parse_args(arguments)
     if given.builtin and given.files:
         parser.error("--builtin checks what needs no file; give either it or files")
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     results, unusable = run(tasks)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if results:
-        console.print(table(results))
+        console.print(overview(results) if given.summary else table(results))
         print(summary([row for _, rows in results for row in rows]))
     if not given.files and not given.builtin and not REFERENCE.is_dir():
         print("Only what is built in: there is no folder shared/reference beside the repository.")
@@ -91,6 +93,21 @@ def table(results: list[tuple[str, list[Result]]]) -> Table:
             source = "" if row.passed and row.source == above else shorten(row.source, SOURCE, placeholder=" …")
             above = row.source
             found.add_row(*cells(row, source))
+    return found
+
+
+def overview(results: list[tuple[str, list[Result]]]) -> Table:
+    """A row for each file or subject: how many results, and how far the farthest is off, in units of its tolerance."""
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("known results of", "reproduced", "failed", "skipped", "largest difference*"):
+        found.add_column(name, justify="left" if name == "known results of" else "right")
+    for name, rows in results:
+        verdicts = [row.verdict for row in rows]
+        equal = [row for row in rows if not row.skipped and row.bound == "equal" and row.tolerance > 0]
+        farthest = max((abs(row.difference) / row.tolerance for row in equal), default=0.0)
+        counts = [str(verdicts.count(verdict)) for verdict in ("pass", "FAIL", "skipped")]
+        found.add_row(escape(name), *counts, f"{farthest:.2g}")
+    found.caption = "* in units of its tolerance; at most 1 where all are reproduced"
     return found
 
 

@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import adoption, beer_game, bullwhip, clark_scarf, inventory_game, kaizen, single_node, team, traces
-from .results import Result, skip
+from . import (
+    adoption,
+    beer_game,
+    bullwhip,
+    clark_scarf,
+    inventory_game,
+    kaizen,
+    single_node,
+    team,
+    traces,
+    value_stream,
+)
+from .results import Result
 
 Check = Callable[[dict[str, Any]], list[Result]]
-
-
-def _cola(data: dict[str, Any]) -> list[Result]:
-    reason = "describes a value stream, from which the scenario `cola` is made; there is nothing to reproduce"
-    return [skip("value stream of a can of cola", str(data.get("source", "")).split(",")[0], reason)]
 
 
 KINDS: list[tuple[str, tuple[str, ...], Check]] = [
@@ -30,7 +36,7 @@ KINDS: list[tuple[str, tuple[str, ...], Check]] = [
     ("adoption", ("kcore",), adoption.check),
     ("kaizen calibration", ("half_life",), kaizen.check),
     ("beer game", ("results",), beer_game.check),
-    ("value stream", ("stages_upstream_to_downstream",), _cola),
+    ("value stream", ("stages_upstream_to_downstream",), value_stream.check),
 ]
 """Kind of file, the keys at the top that show it, and its check."""
 
@@ -54,6 +60,7 @@ BUILTIN: dict[str, Callable[[], list[Result]]] = {
     "inventory game": inventory_game.builtin,
     "adoption": adoption.builtin,
     "kaizen": kaizen.builtin,
+    "value stream": value_stream.builtin,
 }
 """Results that need no file, by their subject."""
 
