@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Segments, namespace
+from .arrays import Array, Segments, as_numpy, namespace
 from .description import Scenario
 
 
@@ -226,18 +226,15 @@ class Network:
     def to(self, backend: str = "numpy", dtype: str = "float64", device: str | None = None) -> Network:
         """The same network for another library, floating type (`float64`, `float32`) or device.
 
-        Every parameter is rounded once, from the double precision of the description.
+        Parameters are rounded to what is asked for; start from the network that `build` gave, in double precision.
         """
         if dtype not in ("float64", "float32"):
             raise ValueError(f"dtype '{dtype}' is not supported; allowed: float64, float32")
         namespace(backend)  # says what is missing
-        from .build import build
-
-        exact = self.backend == "numpy" and self.company.unit_cost.dtype == np.float64
-        source = self if exact else build(self.scenario)
 
         def convert(value: Any) -> Any:
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) or hasattr(value, "detach"):
+                value = as_numpy(value)
                 floating = value.dtype.kind == "f"
                 if backend == "numpy":
                     return value.astype(dtype) if floating else value
@@ -254,8 +251,8 @@ class Network:
                 return dataclasses.replace(value, **fields)
             return value
 
-        parts = {f.name: convert(getattr(source, f.name)) for f in dataclasses.fields(source)}
-        return dataclasses.replace(source, **(parts | {"scenario": self.scenario, "backend": backend}))
+        parts = {f.name: convert(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **(parts | {"scenario": self.scenario, "backend": backend}))
 
 
 def split(lead_time: Array, places: Array, xp: Any) -> Array:

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from kaizen_env.verification.results import Result
-from kaizen_env.verification.runner import Task, builtin_tasks, file_task, folder_tasks
+from kaizen_env.verification.runner import Task, UnusableFile, builtin_tasks, file_task, folder_tasks
 
 REFERENCE = Path(__file__).resolve().parents[1].parent / "shared" / "reference"
 SIGN = {"equal": "", "at_least": "≥", "at_most": "≤"}
@@ -71,7 +71,7 @@ def run(tasks: list[Task]) -> tuple[list[tuple[str, list[Result]]], list[str]]:
             progress.update(bar, description=task.name)
             try:
                 results.append((task.name, task.run()))
-            except ValueError as error:
+            except UnusableFile as error:
                 unusable.append(" ".join(str(error).split()))
             progress.advance(bar)
     return results, unusable

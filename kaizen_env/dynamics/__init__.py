@@ -1,7 +1,8 @@
 """The period: pure functions over arrays, in the order of the model."""
 
 from .economics import end_customer_value
-from .state import Books, Decisions, Flows, PeriodLuck, State, initial_state
+from .start import initial_state
+from .state import Books, Decisions, Flows, PeriodLuck, State
 from .step import step
 
 __all__ = [

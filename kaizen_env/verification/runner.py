@@ -65,9 +65,13 @@ BUILTIN: dict[str, Callable[[], list[Result]]] = {
 """Results that need no file, by their subject."""
 
 
+class UnusableFile(ValueError):
+    """A file that cannot be checked: missing, no JSON, of no known kind, or broken. The message begins with its path."""
+
+
 @dataclass(frozen=True)
 class Task:
-    """Something to check; `run` raises ValueError with the path where a file cannot be used."""
+    """Something to check; `run` raises UnusableFile where a file cannot be used."""
 
     name: str
     run: Callable[[], list[Result]]
@@ -89,25 +93,24 @@ def file_task(path: str | Path) -> Task:
 def check_file(path: str | Path) -> list[Result]:
     """Rows for one file of known results, of whatever kind.
 
-    Raises ValueError that names the file, the place in it, what was found and what is allowed: for a file that is
-    missing, is no JSON, is of no known kind, or lacks what its kind needs.
+    Raises UnusableFile, a ValueError that names the file, the place in it, what was found and what is allowed.
     """
-    data = _read(Path(path))
     try:
+        data = _read(Path(path))
         rows = _check_of(data)(data)
     except KeyError as error:
-        raise ValueError(f"{path}: the key {error} is required and is not there") from error
+        raise UnusableFile(f"{path}: the key {error} is required and is not there") from error
     except (TypeError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path}: a value has another form than this kind of file needs ({error})") from error
+        raise UnusableFile(f"{path}: a value has another form than this kind of file needs ({error})") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UnusableFile(f"{path}: {error}") from error
     if not rows:
-        raise ValueError(f"{path}: the file holds nothing to check; its lists are empty")
+        raise UnusableFile(f"{path}: the file holds nothing to check; its lists are empty")
     return rows
 
 
 def check_all(folder: str | Path | None = None) -> list[Result]:
-    """Every built-in result, and those of every JSON file of `folder`. Raises ValueError as `check_file` does."""
+    """Every built-in result, and those of every JSON file of `folder`. Raises UnusableFile as `check_file` does."""
     tasks = builtin_tasks() + ([] if folder is None else folder_tasks(Path(folder)))
     return [row for task in tasks for row in task.run()]
 
@@ -116,13 +119,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file") from None
+        raise ValueError("there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+        raise ValueError(f"cannot be read as UTF-8 text ({error})") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not valid JSON, line {error.lineno}, column {error.colno}: {error.msg}") from None
+        raise ValueError(f"not valid JSON, line {error.lineno}, column {error.colno}: {error.msg}") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{path}: found {type(data).__name__} at the top; a mapping of keys to values is needed")
+        raise ValueError(f"found {type(data).__name__} at the top; a mapping of keys to values is needed")
     return data
 
 

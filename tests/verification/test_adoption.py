@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from verdicts import failures
 
 from kaizen_env.verification import adoption
 
-FILE = Path(__file__).parents[2].parent / "shared" / "reference" / "adoption.json"
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    if not FILE.is_file():
-        pytest.skip(f"{FILE.name} is not in the folder `shared` beside the repository")
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def failures(rows: list[Any]) -> list[str]:
-    return [f"{row.name}: {row.expected} expected, {row.got} got" for row in rows if not row.passed]
+REFERENCE = "adoption.json"
 
 
 def test_closed_forms_and_independent_graphs() -> None:

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from verdicts import failures
 
 from kaizen_env.verification import inventory_game
 
-FILE = Path(__file__).parents[2].parent / "shared" / "reference" / "inventory_game.json"
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    if not FILE.is_file():
-        pytest.skip(f"{FILE.name} is not in the folder `shared` beside the repository")
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def failures(rows: list[Any]) -> list[str]:
-    return [f"{row.name}: {row.expected} expected, {row.got} got" for row in rows if not row.passed]
+REFERENCE = "inventory_game.json"
 
 
 def only(reference: dict[str, Any], share: float) -> dict[str, Any]:

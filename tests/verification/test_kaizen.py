@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
-import pytest
+from verdicts import failures
 
 from kaizen_env.verification import kaizen
 
-FILE = Path(__file__).parents[2].parent / "shared" / "reference" / "kaizen_calibration.json"
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    if not FILE.is_file():
-        pytest.skip(f"{FILE.name} is not in the folder `shared` beside the repository")
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def failures(rows: list[Any]) -> list[str]:
-    return [f"{row.name}: {row.expected} expected, {row.got} got" for row in rows if not row.passed]
+REFERENCE = "kaizen_calibration.json"
 
 
 def test_the_law_in_closed_form() -> None:

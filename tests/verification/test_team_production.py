@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from verdicts import failures
 
 from kaizen_env.verification import team, team_games
 
-FILE = Path(__file__).parents[2].parent / "shared" / "reference" / "team_kaizen.json"
+REFERENCE = "team_kaizen.json"
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="slopes need PyTorch")
-
-
-@pytest.fixture(scope="module")
-def reference() -> dict[str, Any]:
-    if not FILE.is_file():
-        pytest.skip(f"{FILE.name} is not in the folder `shared` beside the repository")
-    return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def failures(rows: list[Any]) -> list[str]:
-    return [f"{row.name}: {row.expected} expected, {row.got} got" for row in rows if not row.passed]
 
 
 @needs_torch
