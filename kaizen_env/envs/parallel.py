@@ -39,11 +39,7 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         **overrides: Any,
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise DescriptionError(
-                f"render_mode: got {render_mode!r}{near(str(render_mode), RENDER_MODES)}; allowed:"
-                f" {', '.join(RENDER_MODES)}"
-            )
+        check_render_mode(render_mode)
         self.batch = BatchEnv(scenario, regime, worlds=1, auto_reset=False, **overrides)
         if self.batch.regime.control == "planner":
             raise DescriptionError(
@@ -155,6 +151,14 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         from .render import close
 
         close(self)
+
+
+def check_render_mode(mode: str | None) -> None:
+    """Raises `DescriptionError` for a mode that there is not."""
+    if mode is not None and mode not in RENDER_MODES:
+        raise DescriptionError(
+            f"render_mode: got {mode!r}{near(str(mode), RENDER_MODES)}; allowed: {', '.join(RENDER_MODES)}"
+        )
 
 
 def _like(space: gymnasium.spaces.Box) -> gymnasium.spaces.Box:

@@ -9,11 +9,11 @@ import gymnasium
 import numpy as np
 
 from ..description import Scenario
-from ..errors import DescriptionError, near
+from ..errors import DescriptionError
 from ..regimes import Regime
 from ..twins import SHARED_BY_COMPANY
 from .batch import INFO, BatchEnv
-from .parallel import RENDER_MODES
+from .parallel import RENDER_MODES, check_render_mode
 
 
 class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -33,11 +33,7 @@ class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         **overrides: Any,
     ) -> None:
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise DescriptionError(
-                f"render_mode: got {render_mode!r}{near(str(render_mode), RENDER_MODES)}; allowed:"
-                f" {', '.join(RENDER_MODES)}"
-            )
+        check_render_mode(render_mode)
         self.batch = BatchEnv(scenario, regime, worlds=1, auto_reset=False, **overrides)
         if self.batch.regime.control != "planner":
             raise DescriptionError(
