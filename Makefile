@@ -1,10 +1,10 @@
 # One way through the house: every command runs in .venv, which the first target that needs it sets up.
 #
 #   make test PYTHON=python3.13             another interpreter for a new .venv
-#   make test PYTEST_ARGS="-m 'not slow'"   anything pytest takes
+#   make test PYTEST_ARGS="-m 'not slow'"   anything pytest takes; by default a process per core
 
 PYTHON ?= python3
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -15,6 +15,8 @@ MAKEFLAGS += --no-print-directory
 
 # pyright looks on PyPI for a newer version of itself unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# The tests run in one process per core; each needs no more than one.
+export OMP_NUM_THREADS ?= 1
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
