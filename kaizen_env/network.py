@@ -181,6 +181,10 @@ class Network:
         """The array API namespace."""
         return namespace(self.backend)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # `xp` is a module, which neither pickles nor copies; it is found anew.
+        return {name: value for name, value in self.__dict__.items() if name != "xp"}
+
     @cached_property
     def names(self) -> list[str]:
         return [c.name for c in self.scenario.companies]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from networks import EVERYTHING, random_policy, random_scenario
@@ -109,6 +112,17 @@ def test_the_environment_imports_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     code = "import sys, kaizen_env, kaizen_env.metrics; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_networks_pickle_and_copy(backend: str) -> None:
+    """Seen to fail: with the array library's module among what is pickled."""
+    network = build(random_scenario(5, 1)).to(backend)
+    luck = draw(network, 1, 1, 3)
+    simulate(network, random_policy(network), luck)  # it has used its array library by now
+    for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        again = simulate(other, random_policy(other), luck)
+        assert float(again.final.cash.sum()) == float(simulate(network, random_policy(network), luck).final.cash.sum())
 
 
 def test_unknown_backends_and_types_are_refused() -> None:
