@@ -14,7 +14,7 @@ import numpy as np
 from ..build import build
 from ..demand import Constant
 from ..description import Company, Market, MarketLink, Scenario, SupplyLink, TradeLink
-from ..dynamics import Decisions, State, initial_state
+from ..dynamics import Decisions, State
 from ..luck import from_demand
 from ..network import Network
 from ..simulation import Policy, Trajectory, no_effort, simulate
@@ -60,6 +60,7 @@ class Board:
                         penalty=self.backlog,
                         transit_holding_cost=0.0,
                         initial_in_transit=self.pipeline,
+                        initial_orders=self.pipeline,
                     )
                     for buyer, seller in pairwise(names)
                 ],
@@ -68,20 +69,10 @@ class Board:
             )
         )
 
-    def first_week(self, network: Network, demand: float) -> State:
-        """The board as it is set up: one order slip lies before every seller, the others are in the mail."""
-        state = initial_state(network, np.full((1, 1), demand))
-        mail = np.zeros_like(state.orders_in_mail)
-        mail[: max(self.order_delay - 1, 0)] = self.pipeline
-        slips = np.full_like(state.backlog, self.pipeline if self.order_delay else 0.0)
-        slips[0] = demand  # every stage has one customer, so sales links stand in the order of the stages
-        return state._replace(backlog=slips, orders_in_mail=mail)
-
     def play(self, policy: Policy, demand: list[float]) -> Trajectory:
         """One game against a demand per week."""
         network = self.network()
-        luck = from_demand(network, np.array([*demand, 0.0])[:, None, None])
-        return simulate(network, policy, luck, start=self.first_week(network, demand[0]))
+        return simulate(network, policy, from_demand(network, np.array([*demand, 0.0])[:, None, None]))
 
 
 def quantities(run: Trajectory) -> dict[str, np.ndarray]:

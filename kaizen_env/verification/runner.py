@@ -66,7 +66,7 @@ BUILTIN: dict[str, Callable[[], list[Result]]] = {
 
 
 class UnusableFile(ValueError):
-    """A file that cannot be checked: missing, no JSON, of no known kind, or broken. The message begins with its path."""
+    """A file that cannot be checked: missing, no JSON, of no known kind, or broken. Its path begins the message."""
 
 
 @dataclass(frozen=True)

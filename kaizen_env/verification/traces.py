@@ -5,6 +5,8 @@ The beer game has a format of its own (`beer_game_trace`); that of all other net
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 
 from . import beer_game_trace, plain_loop
@@ -127,10 +129,11 @@ def worst(periods: list[Entry], quantity: str, got: Quantity) -> tuple[float, st
                 continue
             told = True
             for link, there in _values(node, entry[quantity], quantity in BY_NODE):
-                ours = got.get(link)
-                theirs, mine = _padded(there, None if ours is None else ours[t])
-                gap = float(np.abs(theirs - mine).max())
-                largest = max(largest, float(np.abs(theirs).max()))
+                theirs = there.numbers() if quantity == PIPELINE else [there.number()]
+                mine = np.atleast_1d(got[link][t]).tolist() if link in got else []
+                # Slots that one of two pipelines lacks are empty, and so is a link that the model has not.
+                gap = max((abs(a - b) for a, b in zip_longest(mine, theirs, fillvalue=0.0)), default=0.0)
+                largest = max(largest, *map(abs, theirs), 0.0)
                 if gap > off:
                     off = gap
                     where = f"period {t}, node {node}{', ' + link[1] if link[1] else ''}"
@@ -145,13 +148,5 @@ def _values(node: str, entry: Entry, alone: bool) -> list[tuple[tuple[str, str],
     return [((node, partner), value) for partner, value in entry.fields().items()]
 
 
-def _padded(there: Entry, ours: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Two values, or two pipelines; slots that one of them lacks are empty."""
-    theirs = np.array(there.numbers() if isinstance(there.value, list) else [there.number()])
-    mine = np.atleast_1d(np.zeros(1) if ours is None else ours)
-    length = max(len(theirs), len(mine))
-    return np.pad(theirs, (0, length - len(theirs))), np.pad(mine, (0, length - len(mine)))
-
-
-def _listed(values: np.ndarray) -> str:
-    return " ".join(f"{value:.10g}" for value in values)
+def _listed(values: list[float]) -> str:
+    return " ".join(f"{value:.10g}" for value in values) or "nothing"

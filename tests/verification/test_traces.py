@@ -13,12 +13,12 @@ import pytest
 from kaizen_env.verification import plain_loop, traces
 from kaizen_env.verification.results import Result
 
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
+FOLDER = Path(__file__).parents[2].parent / "shared" / "reference"
 NAMES = ["assembly3", "beergame_benchmark", "distribution4", "serial3", "serial3_orderdelay"]
 
 
 def reference(name: str) -> dict[str, Any]:
-    path = REFERENCE / f"trace_{name}.json"
+    path = FOLDER / f"trace_{name}.json"
     if not path.is_file():
         pytest.skip(f"{path.name} is not in the folder `shared` beside the repository")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def failures(rows: list[Result]) -> list[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_traces(name: str) -> None:
     """Seen to fail: with proportional allocation (distribution4), with goods under way charged to the buyer, with
-    orders seen a period late, with the slips of week 1 still in the mail (the beer game), with goods arriving in this
+    orders seen a period late, with no orders in the mail at the start (the beer game), with goods arriving in this
     period not charged any more.
     """
     rows = traces.check(reference(name))
@@ -265,7 +265,7 @@ def beer_game(delays: tuple[int, int, int], stages: int, seed: int) -> dict[str,
 @pytest.mark.parametrize("delays", [(2, 2, 3), (1, 1, 1), (3, 2, 1), (0, 4, 2)])
 @pytest.mark.parametrize("stages", [1, 4])
 def test_beer_games_with_other_delays(delays: tuple[int, int, int], stages: int) -> None:
-    """Seen to fail: with the slip of week 1 still in the mail; with the week's own order in the supply line."""
+    """Seen to fail: with no orders in the mail at the start; with the week's own order in the supply line."""
     data = beer_game(delays, stages, seed=sum(delays))
     rows = traces.check(data)
     assert len(rows) == 8 + stages + 1
