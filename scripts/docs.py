@@ -1,6 +1,7 @@
 """Write the output of commands into the README and the docs, so that no number there is typed by hand.
 
     python scripts/docs.py            run every command and rewrite the files
+    python scripts/docs.py PAGE ...   those of these pages only, e.g. README.md docs/speed.md
     python scripts/docs.py --list     only say which commands there are
 
 A block begins with a line `<!-- output of: COMMAND -->` and ends with `<!-- end of output -->`; COMMAND is run from
@@ -43,12 +44,17 @@ def output_of(command: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("pages", nargs="*", metavar="PAGE", type=Path, help="a page; by default all of them")
     parser.add_argument("--list", action="store_true", help="only say which commands there are")
-    if parser.parse_args(arguments).list:
+    given = parser.parse_args(arguments)
+    if given.list:
         for page, command in commands():
             print(f"{page.relative_to(ROOT)}: {command}")
         return 0
-    for page in pages():
+    wanted = [page.resolve() for page in given.pages] or pages()
+    if unknown := [str(page) for page in wanted if page not in pages()]:
+        parser.error(f"no such page: {', '.join(unknown)}; pages: {', '.join(p.name for p in pages())}")
+    for page in wanted:
         text = page.read_text(encoding="utf-8")
         written = BLOCK.sub(lambda m: m[1] + output_of(m["command"]) + m[3], text)
         if written != text:
