@@ -8,10 +8,12 @@ PYTEST_ARGS ?= -n auto
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Ray and TorchRL insist on versions that need not be those of everybody else: an environment of their own.
+EXTRAS := .venv-extras
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help install test verify demo speed lint format clean
+.PHONY: help install test extras verify demo speed lint format clean
 
 # pyright looks on PyPI for a newer version of itself unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -25,6 +27,9 @@ install: $(INSTALLED) ## set up .venv with the versions in constraints.txt
 
 test: lint ## lint, format check, types, then the tests
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+extras: $(EXTRAS)/.installed ## RLlib and TorchRL on the environments, in .venv-extras; before a release
+	RAY_AUTH_MODE=disabled $(EXTRAS)/bin/pytest tests/extras
 
 verify: $(INSTALLED) ## reproduce the known results: a table of ours against the published
 	$(BIN)/python scripts/verify.py
@@ -43,14 +48,18 @@ format: $(INSTALLED) ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## remove .venv, caches and builds (runs/ stays)
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv and .venv-extras, caches and builds (runs/ stays)
+	rm -rf .venv $(EXTRAS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+$(BIN)/python $(EXTRAS)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "kaizen-env needs Python 3.11 or newer, but $(PYTHON) is %d.%d: install a newer one, or name it: make PYTHON=python3.13 ..." % v[:2])'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(@:/bin/python=)
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(EXTRAS)/.installed: pyproject.toml constraints.txt | $(EXTRAS)/bin/python
+	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray,torchrl]" pytest
 	@touch $@

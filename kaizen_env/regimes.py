@@ -55,6 +55,11 @@ def load_regime(spec: str | Mapping[str, Any] | Regime, **axes: Any) -> Regime:
             )
         fields = REGIMES[spec].model_dump()
     else:
+        if not isinstance(spec, (Regime, Mapping)):
+            raise DescriptionError(
+                f"regime: got {spec!r}; allowed: a name ({', '.join(REGIMES)}), or axes, e.g."
+                " {twin: network, objective: own}"
+            )
         fields = spec.model_dump() if isinstance(spec, Regime) else dict(spec)
     try:
         return Regime.model_validate(fields | axes)

@@ -41,8 +41,9 @@ class BatchEnv:
 
     Observations are (worlds, companies, features) float32, actions (worlds, companies, elements) in [−1, 1]; rewards,
     `terminated` and `truncated` are (worlds, companies). The horizon truncates, only bankruptcy terminates, and what
-    is bankrupt earns no more rewards. With `auto_reset` a world that has ended begins anew in the same step; what it
-    showed last is then in `infos["final_observation"]`. World b is a `parallel_env` that was reset with `seeds[b]`.
+    is bankrupt earns no more rewards (a planner goes on to pay what it costs). With `auto_reset` a world that has
+    ended begins anew in the same step; what it showed last is then in `infos["final_observation"]`. World b is a
+    `parallel_env` that was reset with `seeds[b]`.
 
     Further keywords change axes of the regime (`alignment=0.5`, `twin_lag=2`) or fields of the scenario
     (`periods=52`). Raises `DescriptionError` for what does not exist or does not fit together.
@@ -69,7 +70,8 @@ class BatchEnv:
                     f" ({', '.join(Regime.model_fields)}) and fields of the scenario"
                 )
         described = load_scenario(scenario)
-        self.scenario = load_scenario({"scenario": described} | changes) if changes else described
+        fields = {name: getattr(described, name) for name in described.model_fields_set}
+        self.scenario = load_scenario(fields | changes) if changes else described
         self.regime = load_regime(regime, **axes)
         self.network = build(self.scenario)
         self.worlds, self.auto_reset = int(worlds), auto_reset
@@ -94,11 +96,11 @@ class BatchEnv:
         the next seeds of their own, which follow from the first. Raises ValueError for a seed that is no whole number.
         """
         if seeds is None and seed is not None:
-            seeds = [_whole(seed) + b for b in range(self.worlds)]
+            seeds = [whole(seed) + b for b in range(self.worlds)]
         if seeds is not None:
             if len(seeds) != self.worlds:
                 raise ValueError(f"{len(seeds)} seeds for {self.worlds} worlds; give one per world")
-            self.seeds = [_whole(s) for s in seeds]
+            self.seeds = [whole(s) for s in seeds]
             self._next = [stream(s, 0, "episodes") for s in self.seeds]
         elif self._next:
             self.seeds = [int(rng.integers(2**31)) for rng in self._next]
@@ -118,6 +120,7 @@ class BatchEnv:
         self.flows: Flows | None = None
         self.books: Books | None = None
         self.clipped = np.zeros(self.worlds, dtype=np.int64)
+        self.value_so_far = np.zeros(self.worlds)  # end-customer value of this episode, money
         lag = max(self.regime.twin_lag, self.regime.shared_twin_lag)
         self._history: deque[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = deque(maxlen=lag + 1)
         self._noise = {
@@ -143,10 +146,15 @@ class BatchEnv:
         decisions = self.actions.decisions(within)
         self.state, self.flows, self.books = step(self.network, self.state, decisions, self.luck.period(self.t))
         self.t += 1
-        self.clipped = (values != within).sum(axis=(1, 2))
-        rewards = self.objective.rewards(self.network, self.books) * alive.T
+        self.clipped = ((values != within) & (alive.T == 1)[..., None]).sum(axis=(1, 2))
+        self.value_so_far = self.value_so_far + end_customer_value(self.network, self.books)
+        rewards = self.objective.rewards(self.network, self.books)
+        if self.regime.control == "company":  # a planner answers for the bankrupt too
+            rewards = rewards * alive.T
         died = ((alive == 1) & (self.state.alive == 0)).T
-        truncated = np.full((self.worlds, self.companies), self.t >= self.horizon) & (self.state.alive == 1).T
+        # The horizon truncates everyone who acted, also who goes bankrupt just then: RLlib ends an episode only when all
+        # agents of a step are terminated, or all are truncated. Bootstrap where truncated and not terminated.
+        truncated = (alive == 1).T & (self.t >= self.horizon)
         observations, infos = self._observe(), self._infos()
         if self.t >= self.horizon and self.auto_reset:
             infos["final_observation"] = observations
@@ -183,7 +191,7 @@ class BatchEnv:
         return self.twin.assemble(
             self._noisy(late[0], "own", self.regime.twin_noise),
             self._noisy(shared_late[1], "shared", self.regime.shared_twin_noise),
-            visible,
+            shared_late[2],
         )
 
     def _noisy(self, values: np.ndarray, side: str, size: float) -> np.ndarray:
@@ -224,6 +232,8 @@ class BatchEnv:
 
         Own features of every company, exact and in time, whatever the regime's twins show.
         """
+        if self.luck is None:
+            raise RuntimeError("there is no state before reset; call reset(seed=…) first")
         own = self.twin.own_values(Seen(self.state, self.flows, self.books, self.t))
         flat = np.transpose(own, (2, 1, 0)).reshape(self.worlds, -1)
         return np.clip(flat, -BOUND, BOUND).astype(np.float32)
@@ -234,24 +244,22 @@ class BatchEnv:
 
     def describe(self) -> str:
         """Tables of what a company sees and does, with units and normalisation, as text."""
-        rows = [("observation", "unit", "meaning")]
-        rows += [(f"{i} {f.name}", f.unit, f.meaning) for i, f in enumerate(self.twin.features)]
-        rows += [("action", "−1 … 1 stands for", "")]
-        rows += [
-            (f"{i} {n}", u, "") for i, (n, u) in enumerate(zip(self.action_names, self.actions.units, strict=True))
-        ]
-        widths = [max(len(row[k]) for row in rows) for k in range(2)]
-        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows]
-        head = f"{self.scenario.name}: twin {self.regime.twin}, objective {self.regime.objective}"
-        scale = f"rewards are money / {self.objective.scale:.6g}; elements lie within ±{BOUND:g}"
-        return "\n".join([f"{head}, alignment {self.regime.shared_weight:g}", scale, *lines])
+        from .describe import text
+
+        return text(self)
 
     def copy(self) -> BatchEnv:
         """An independent copy in mid-episode, with its luck and its random state."""
         return copy.deepcopy(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The network remembers its array library, a module, which neither pickles nor copies; it is found anew.
+        self.network.__dict__.pop("xp", None)
+        return self.__dict__
 
-def _whole(seed: Any) -> int:
+
+def whole(seed: Any) -> int:
+    """A seed as int. Raises ValueError for what is no whole number."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ValueError(f"seed {seed!r} is not a whole number; give one, e.g. seed=1")
     return int(seed)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from pettingzoo import AECEnv, ParallelEnv
-from pettingzoo.utils.conversions import parallel_to_aec
+from pettingzoo.utils.conversions import parallel_to_aec_wrapper
+from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from ..description import Scenario
 from ..errors import DescriptionError, near
@@ -93,8 +94,9 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
 
     def _array(self, actions: Mapping[str, np.ndarray]) -> np.ndarray:
         """Actions (companies, elements), 0 for the bankrupt; refused where they do not fit the agents."""
-        elements = len(self.action_names)
-        array = np.zeros((self.batch.companies, elements))
+        array = np.zeros((self.batch.companies, len(self.action_names)))
+        if not isinstance(actions, Mapping):
+            raise ValueError(f"actions of type {type(actions).__name__}; a mapping of agents to arrays is needed")
         for name in actions:
             if name not in self._row:
                 raise ValueError(f"action for unknown agent '{name}'{near(name, self.agents)}")
@@ -103,23 +105,27 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         for name in self.agents:
             if name not in actions:
                 raise ValueError(f"no action for agent '{name}'; every living agent must act")
-            try:
-                given = np.asarray(actions[name], dtype=np.float64)
-            except (TypeError, ValueError):
-                raise ValueError(f"action of '{name}': got {actions[name]!r}; an array of numbers is needed") from None
-            if given.shape != (elements,):
-                raise ValueError(
-                    f"action of '{name}' has shape {given.shape}; allowed: ({elements},) for"
-                    f" {', '.join(self.action_names)}"
-                )
-            if np.isnan(given).any():
-                element = int(np.flatnonzero(np.isnan(given))[0])
-                raise ValueError(
-                    f"action of '{name}': element {element} ('{self.action_names[element]}') is NaN; a number in"
-                    " [-1, 1] is needed"
-                )
-            array[self._row[name]] = given
+            array[self._row[name]] = self.checked(name, actions[name])
         return array
+
+    def checked(self, name: str, action: Any) -> np.ndarray:
+        """The action of an agent as an array of numbers (elements,). Raises ValueError where it is unusable."""
+        try:
+            given = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"action of '{name}': got {action!r}; an array of numbers is needed") from None
+        if given.shape != (len(self.action_names),):
+            raise ValueError(
+                f"action of '{name}' has shape {given.shape}; allowed: ({len(self.action_names)},) for"
+                f" {', '.join(self.action_names)}"
+            )
+        if np.isnan(given).any():
+            element = int(np.flatnonzero(np.isnan(given))[0])
+            raise ValueError(
+                f"action of '{name}': element {element} ('{self.action_names[element]}') is NaN; a number in"
+                " [-1, 1] is needed"
+            )
+        return given
 
     def _by_agent(self, values: np.ndarray, agents: list[str]) -> dict[str, np.ndarray]:
         return {name: values[self._row[name]] for name in agents}
@@ -161,6 +167,20 @@ def check_render_mode(mode: str | None) -> None:
         )
 
 
+class KaizenAECEnv(parallel_to_aec_wrapper):
+    """The conversion of PettingZoo; it refuses an action when it is given, not when the last agent has acted."""
+
+    def step(self, action: Any) -> None:
+        """One agent's action. Raises ValueError, and changes nothing, for one that is unusable."""
+        agent = self.agent_selection
+        if not (self.terminations[agent] or self.truncations[agent]):
+            assert isinstance(self.env, KaizenParallelEnv)
+            self.env.checked(agent, action)
+        elif action is not None:
+            raise ValueError(f"action for '{agent}', which has ended; step(None) takes its leave")
+        super().step(action)
+
+
 def _like(space: gymnasium.spaces.Box) -> gymnasium.spaces.Box:
     """A space of its own for every agent, so that their samples are their own."""
     return gymnasium.spaces.Box(space.low, space.high, space.shape, np.float32)
@@ -181,4 +201,4 @@ def env(
     **overrides: Any,
 ) -> AECEnv:
     """The same as an AEC environment, in which agents act in turn and the period runs when all have."""
-    return parallel_to_aec(KaizenParallelEnv(scenario, regime, **overrides))  # type: ignore[arg-type]
+    return OrderEnforcingWrapper(KaizenAECEnv(KaizenParallelEnv(scenario, regime, **overrides)))

@@ -12,7 +12,7 @@ from ..description import Scenario
 from ..errors import DescriptionError
 from ..regimes import Regime
 from ..twins import SHARED_BY_COMPANY
-from .batch import INFO, BatchEnv
+from .batch import INFO, BatchEnv, whole
 from .parallel import RENDER_MODES, check_render_mode
 
 
@@ -41,8 +41,14 @@ class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             )
         self.render_mode = render_mode
         batch = self.batch
+        regime = batch.regime
+        if regime.twin in SHARED_BY_COMPANY and (regime.shared_twin_lag or regime.shared_twin_noise):
+            raise DescriptionError(
+                f"regime: a planner reads every company's own twin, so with twin: {regime.twin} shared_twin_lag and"
+                " shared_twin_noise would change nothing; give twin_lag and twin_noise"
+            )
         # In a network twin every company's block holds all others': the planner needs each company once.
-        self._features = len(batch.twin.own) if batch.regime.twin in SHARED_BY_COMPANY else len(batch.feature_names)
+        self._features = len(batch.twin.own) if regime.twin in SHARED_BY_COMPANY else len(batch.feature_names)
         low, high = batch.single_observation_space.low[0], batch.single_observation_space.high[0]
         self.observation_space = gymnasium.spaces.Box(low, high, (batch.companies * self._features,), np.float32)
         elements = len(batch.action_names)
@@ -56,13 +62,18 @@ class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; a seed fixes all luck of it and of those that follow without a seed."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else whole(seed))
         observations, infos = self.batch.reset(seed=seed)
         return self._flat(observations), _plain(infos)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One period. Raises ValueError, and changes nothing, for an action that is unusable."""
-        given = np.asarray(action, dtype=np.float64)
+        if self.batch.luck is not None and not self.batch.state.alive.any():
+            raise RuntimeError("no company is left; call reset() to begin an episode")
+        try:
+            given = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"action of type {type(action).__name__}; an array of numbers is needed") from None
         if given.shape != self.action_space.shape:
             raise ValueError(f"action of shape {given.shape}; allowed: {self.action_space.shape}")
         actions = given.reshape(1, self.batch.companies, -1)

@@ -31,9 +31,8 @@ class BatchVecEnv(VecEnv):
             raise ValueError(f"company '{company}' is not in the network; known: {', '.join(names)}")
         self.batch, self.others = batch, others
         self.rows = np.arange(batch.companies) if company is None else np.array([names.index(company)])
+        self.render_mode = None  # VecEnv asks for it while it is set up
         super().__init__(batch.worlds * len(self.rows), batch.single_observation_space, batch.single_action_space)
-        self.render_mode = None
-        self._alive = np.ones((batch.worlds, batch.companies), dtype=bool)
         self._observations: np.ndarray | None = None
         self._actions: np.ndarray | None = None
 
@@ -42,7 +41,6 @@ class BatchVecEnv(VecEnv):
         self._observations, infos = self.batch.reset(seed=seed)
         self._reset_seeds()
         self._reset_options()
-        self._alive[:] = True
         self.reset_infos = [self._info(infos, w) for w in range(self.batch.worlds) for _ in self.rows]
         return self._flat(self._observations)
 
@@ -68,8 +66,8 @@ class BatchVecEnv(VecEnv):
                 info = self._info(infos, w)
                 if dones[w, c]:
                     info["terminal_observation"] = last[w, c]
-                    # What was bankrupt already ends its idle time here: there is nothing to bootstrap from.
-                    info["TimeLimit.truncated"] = bool(truncated[w, c])
+                    # What goes bankrupt, or was bankrupt and ends its idle time, has nothing to bootstrap from.
+                    info["TimeLimit.truncated"] = bool(truncated[w, c] and not died[w, c])
                 details.append(info)
         return (
             self._flat(observations),
