@@ -15,7 +15,7 @@ class Actions:
 
     Element a of [−1, 1] is u = (a + 1) / 2 of the way from nothing to the most: of `order`, `order_max` periods of mean
     throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start (so that 0
-    keeps them); of an effort, the whole team; of `openness`, an open twin (above ½).
+    keeps them; at least twice what is started in a mean period); of an effort, the whole team; of `openness`, an open twin (above ½).
     """
 
     def __init__(self, network: Network, regime: Regime) -> None:

@@ -152,8 +152,8 @@ class BatchEnv:
         if self.regime.control == "company":  # a planner answers for the bankrupt too
             rewards = rewards * alive.T
         died = ((alive == 1) & (self.state.alive == 0)).T
-        # The horizon truncates everyone who acted, also who goes bankrupt just then: RLlib ends an episode only when all
-        # agents of a step are terminated, or all are truncated. Bootstrap where truncated and not terminated.
+        # The horizon truncates everyone who acted, also who goes bankrupt just then: RLlib ends an episode only when
+        # all agents of a step are terminated, or all are truncated. Bootstrap where truncated and not terminated.
         truncated = (alive == 1).T & (self.t >= self.horizon)
         observations, infos = self._observe(), self._infos()
         if self.t >= self.horizon and self.auto_reset:
@@ -251,11 +251,6 @@ class BatchEnv:
     def copy(self) -> BatchEnv:
         """An independent copy in mid-episode, with its luck and its random state."""
         return copy.deepcopy(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The network remembers its array library, a module, which neither pickles nor copies; it is found anew.
-        self.network.__dict__.pop("xp", None)
-        return self.__dict__
 
 
 def whole(seed: Any) -> int:

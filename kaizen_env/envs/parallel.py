@@ -15,6 +15,7 @@ from ..description import Scenario
 from ..errors import DescriptionError, near
 from ..regimes import Regime
 from .batch import INFO, BatchEnv
+from .render import close, render
 
 RENDER_MODES = ("ansi", "rgb_array", "human")
 
@@ -149,13 +150,9 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
 
     def render(self) -> Any:
         """`ansi`: a table as text; `rgb_array`: a picture (height, width, 3) uint8; `human`: shows it."""
-        from .render import render
-
         return render(self.batch, self.render_mode)
 
     def close(self) -> None:
-        from .render import close
-
         close(self)
 
 

@@ -14,6 +14,7 @@ from ..regimes import Regime
 from ..twins import SHARED_BY_COMPANY
 from .batch import INFO, BatchEnv, whole
 from .parallel import RENDER_MODES, check_render_mode
+from .render import close, render
 
 
 class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -91,13 +92,9 @@ class PlannerEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def render(self) -> Any:
         """As `parallel_env.render`."""
-        from .render import render
-
         return render(self.batch, self.render_mode)
 
     def close(self) -> None:
-        from .render import close
-
         close(self)
 
 

@@ -75,15 +75,17 @@ def _window(batch: BatchEnv) -> Any:
     known = _windows.get(batch)
     if known is not None and plt.fignum_exists(known.number):
         return known
+    figure = None
     try:
         figure = plt.figure()
         manager = figure.canvas.manager
         if manager is None or type(manager).show is FigureManagerBase.show:  # such a backend draws to files only
-            plt.close(figure)
             raise RuntimeError(f"matplotlib's backend here is '{plt.get_backend()}', which opens none")
         manager.set_window_title(f"kaizen_env: {batch.scenario.name}")
         manager.show()
     except Exception as error:  # each toolkit has errors of its own
+        if figure is not None:
+            plt.close(figure)
         gymnasium.logger.warn(
             "render_mode='human' needs a window: %s. On a machine with a display, install a toolkit (tkinter, or pip"
             " install pyqt6) and leave MPLBACKEND unset; anywhere, render_mode='rgb_array' gives the picture as an"

@@ -22,6 +22,6 @@ class RLlibEnv(ParallelPettingZooEnv):
 
     def step(self, action_dict: dict[str, Any]) -> tuple[Any, Any, Any, Any, Any]:
         """One period; terminated by name, truncated as `__all__`."""
-        observations, rewards, terminated, truncated, infos = super().step(action_dict)
+        observations, rewards, terminated, _, infos = super().step(action_dict)
         over = not self.par_env.agents and not terminated["__all__"]
         return observations, rewards, terminated, {"__all__": over}, infos

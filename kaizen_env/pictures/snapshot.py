@@ -118,7 +118,7 @@ def regime_name(regime: Regime) -> str:
 
 
 def number(value: float) -> str:
-    """A number with about four digits, in at most seven characters: 0.43, 12.5, 84300, 1.20M."""
+    """A number with about four digits, in at most seven characters: 0.43, 12.50, 84300, 1.204M."""
     size = abs(value)
     if size < 0.005:
         return "0"
@@ -128,7 +128,7 @@ def number(value: float) -> str:
     for letter, unit in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
         scaled = size / unit
         if scaled < 999.95:
-            return f"{value / unit:.{2 if scaled < 99.995 else 1}f}{letter}"
+            return f"{value / unit:.{3 if scaled < 9.9995 else 2 if scaled < 99.995 else 1}f}{letter}"
     return f"{value:.0e}"
 
 

@@ -131,6 +131,7 @@ def test_efforts_are_shares_of_the_team_by_name() -> None:
     Seen to fail: `effort_` elements in the order of the description instead of by channel; −1 as half an effort.
     """
     scenario = load_scenario("cola")
+    scenario = scenario.changed(wastes=scenario.wastes[::-1])
     batch = BatchEnv(scenario, "isolated", periods=4)
     assert batch.action_names == [
         "order",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 SCENARIOS = all_scenarios()
 ID = "Kaizen/ValueNetwork-v0"
+WILLEMS = (Path(__file__).parents[2] / ".." / "shared" / "willems").resolve()
 
 # --- checks of the libraries ------------------------------------------------------------------------------------
 
@@ -60,11 +62,21 @@ def test_pettingzoo_finds_seeds_that_reproduce(axes: str) -> None:
 def test_gymnasium_finds_nothing_to_complain_about(name: str, axes: str) -> None:
     """Seen to fail: `super().reset(seed=seed)` left out; infos that the environment keeps and changes."""
     made = gymnasium.make(ID, scenario=SCENARIOS[name], regime=AXES[axes], periods=PERIODS)
-    check_env(made.unwrapped, skip_render_check=True)  # pictures have tests of their own
+    check_env(made.unwrapped, skip_render_check=True)  # see the next test
+
+
+def test_gymnasium_takes_the_pictures_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to fail: `ansi` as bytes."""
+    pytest.importorskip("matplotlib", reason="needs the extra `pictures`")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    with warnings.catch_warnings():
+        # Where there is no display, `human` says so, and what to do; that is right.
+        warnings.filterwarnings("ignore", ".*render_mode='human' needs a window", UserWarning)
+        check_env(gymnasium.make(ID, scenario="serial", periods=PERIODS).unwrapped)
 
 
 def test_the_environments_are_found_in_the_registries_and_the_old_way() -> None:
-    """Seen to fail: an entry point that is misspelt; the AEC environment registered as parallel."""
+    """Seen to fail: an entry point that is misspelt; the AEC environment not registered."""
     assert isinstance(pettingzoo.make("parallel", ID, scenario="serial"), KaizenParallelEnv)
     turns = pettingzoo.make("aec", ID, scenario="serial", regime="kaizen2")
     assert isinstance(turns.unwrapped, KaizenParallelEnv)
@@ -170,6 +182,26 @@ def test_numbers_of_any_size_stay_inside_the_space() -> None:
     assert world.state_space.contains(world.state())
 
 
+@pytest.mark.skipif(not WILLEMS.is_dir(), reason="the data of Willems (2008) are not in ../shared/willems")
+def test_a_real_chain_of_334_companies_runs_with_the_echelon_twin() -> None:
+    """Its observations are as long as those of a chain of three.
+
+    Seen to fail: no limit to the size of network twins.
+    """
+    chain = {"willems": WILLEMS, "chain": 24}
+    world = parallel_env(chain, {"twin": "echelon", "objective": "network"}, periods=2)
+    assert len(world.possible_agents) == 334
+    assert len(world.feature_names) < 40
+    observations, _ = world.reset(seed=0)
+    while world.agents:
+        actions = dict(zip(world.agents, random_actions(world.batch, np.random.default_rng(0))[0], strict=True))
+        observations, rewards, *_ = world.step(actions)
+        assert all(world.observation_space(name).contains(o) for name, o in observations.items())
+        assert np.isfinite(list(rewards.values())).all()
+    with pytest.raises(kaizen_env.DescriptionError, match="334 are too many"):
+        parallel_env(chain, "kaizen2")
+
+
 def test_what_is_returned_belongs_to_the_caller() -> None:
     """Writing into observations and infos changes nothing, as RLlib writes `__all__` into them.
 
@@ -190,6 +222,7 @@ def test_what_is_returned_belongs_to_the_caller() -> None:
             assert results[4][name] == expected[4][name]
             results[4][name]["mine"] = 1.0
         assert len({id(info) for info in results[4].values()}) == len(results[4])
+        assert len({values.__array_interface__["data"] for values in given.values()}) == len(given)
         for part in results:
             part["__all__"] = True  # type: ignore[index]
         del results[0]["__all__"]

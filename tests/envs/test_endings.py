@@ -32,7 +32,7 @@ def play(world: KaizenParallelEnv, begins: dict[str, int]) -> list[tuple[Any, ..
 def test_bankruptcy_terminates_and_the_others_go_on_to_the_horizon() -> None:
     """Who goes bankrupt is told so with a last observation and reward, and then is out.
 
-    Seen to fail: rewards of the dead not masked in the batch; the dead kept among `agents`; bankruptcy as truncation.
+    Seen to fail: the dead kept among `agents`; bankruptcy as truncation.
     """
     world = parallel_env(mortal(), "isolated")
     history = play(world, {SECOND: 1})
@@ -79,7 +79,7 @@ def test_when_all_are_bankrupt_the_episode_is_over() -> None:
 
 
 def test_agents_in_turn_end_alike() -> None:
-    """The AEC form: each that has ended takes its leave with None. Seen to fail: `agents` in any other order there."""
+    """The AEC form: each that has ended takes its leave with None. Seen to fail: bankruptcy as truncation."""
     turns = env(mortal(), "isolated")
     turns.reset(seed=0)
     ends: dict[str, tuple[int, bool, bool]] = {}
@@ -110,11 +110,15 @@ def test_without_a_credit_limit_only_the_horizon_ends() -> None:
 def test_a_batch_ends_and_begins_anew_in_the_same_step() -> None:
     """World 0 loses a company in the middle, world 1 one on the last period; both begin anew with everybody alive.
 
-    Seen to fail: `final_observation` after the reset; flags of the episode before kept for the next.
+    Seen to fail: `final_observation` after the reset; `alive` of the episode before kept for the next; rewards of the
+    bankrupt, whose stock still costs.
     """
-    batch = BatchEnv(mortal(), "isolated", worlds=2)
-    first, infos = batch.reset(seed=0)
-    observations = first
+    scenario = mortal()
+    first, second, third = scenario.companies
+    costly = second.model_copy(update={"holding_cost": 0.001})
+    batch = BatchEnv(scenario.changed(companies=[first, costly, third]), "isolated", worlds=2)
+    start, infos = batch.reset(seed=0)
+    observations = start
     for episode in range(2):
         for t in range(6):
             actions = np.tile(REST, (2, 3, 1))
@@ -128,10 +132,10 @@ def test_a_batch_ends_and_begins_anew_in_the_same_step() -> None:
             bankrupt = np.array([[False, t == 5, False], [False, False, False]])
             assert np.array_equal(truncated, ~bankrupt if t == 5 else np.zeros((2, 3), dtype=bool))
             assert ("final_observation" in infos) == (t == 5)
-            assert (rewards[0, 1] == 0.0) == (t not in (1, 2, 3))
+            assert (rewards[:, 1] == 0.0).tolist() == [t > 3, False]
         alive = batch.feature_names.index("alive")
         assert infos["final_observation"][..., alive].tolist() == [[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
-        assert np.array_equal(observations, first)  # demand is constant, so every episode begins alike
+        assert np.array_equal(observations, start)  # demand is constant, so every episode begins alike
         assert batch.t == 0
 
 

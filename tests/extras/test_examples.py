@@ -30,7 +30,7 @@ def test_there_are_blocks() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_blocks_run(block: str, tmp_path: Path) -> None:
-    """In an empty folder that is home, so that what Ray writes there goes with it. Seen to fail: with a misspelt name."""
+    """In an empty folder that is home, so that what Ray writes goes with it. Seen to fail: with a misspelt name."""
     for library in ("ray", "torchrl"):
         if re.search(rf"\b{library}\b", block) and importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed: make extras")

@@ -25,6 +25,8 @@ from ray.tune.registry import register_env
 import kaizen_env
 from kaizen_env.envs.rllib import RLlibEnv
 
+# Every algorithm registers its environments anew.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Overriding environment:UserWarning")
 WRAPPERS = [ParallelPettingZooEnv, RLlibEnv]
 
 
