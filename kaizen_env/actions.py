@@ -14,8 +14,9 @@ class Actions:
     """The actions of a company under a regime; the same for all companies of a scenario.
 
     Element a of [−1, 1] is u = (a + 1) / 2 of the way from nothing to the most: of `order`, `order_max` periods of mean
-    throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start (so that 0
-    keeps them; at least twice what is started in a mean period); of an effort, the whole team; of `openness`, an open twin (above ½).
+    throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start, so that 0
+    keeps them (and at least twice what a mean period starts); of an effort, the whole team; of `openness`, an open
+    twin (above ½).
     """
 
     def __init__(self, network: Network, regime: Regime) -> None:
