@@ -77,7 +77,7 @@ def lean_metrics(trajectory: Trajectory) -> LeanMetrics:
         cost=cost,
         muda_share={kind: _ratio(cost[kind].sum(axis=0), spent) for kind in KINDS},
         bullwhip=_bullwhip(network, states, flows),
-        waste_remaining=_waste_remaining(network, final),
+        waste_remaining=waste_remaining(network, final),
         half_life_days=_half_lives(network, states, final),
         open_twins=states.open_twin.mean(axis=(0, 1)),
         survivors=final.alive.sum(axis=0),
@@ -168,7 +168,8 @@ def _bullwhip(network: Network, states: State, flows: Flows) -> np.ndarray:
     return _ratio(np.moveaxis(flows.ordered, 1, 0).var(axis=1), total.var(axis=1))
 
 
-def _waste_remaining(network: Network, final: State) -> np.ndarray:
+def waste_remaining(network: Network, final: State) -> np.ndarray:
+    """Mean level of the wastes that stood above 0 at the start, of companies and links: (worlds,)."""
     worlds = final.on_hand.shape[-1]
     levels = []
     for wastes, level in ((network.waste, final.waste), (network.link_waste, final.link_waste)):

@@ -17,6 +17,7 @@ from ..description import Scenario
 from ..dynamics import Books, Flows, State, end_customer_value, initial_state, step
 from ..errors import DescriptionError, near
 from ..luck import Luck, draw, stream
+from ..metrics import waste_remaining
 from ..objectives import Objective
 from ..regimes import Regime, load_regime
 from ..scenarios import load_scenario
@@ -204,10 +205,8 @@ class BatchEnv:
     def _infos(self) -> dict[str, Any]:
         """`INFO` of the last period, (worlds,) each; zeros at reset, but for what the state itself tells."""
         state, zeros = self.state, np.zeros(self.worlds)
-        levels = [x.reshape(-1, self.worlds) for x in (state.waste, state.link_waste)]
-        waste = np.concatenate(levels)
         infos: dict[str, Any] = dict.fromkeys(INFO, zeros)
-        infos["waste"] = waste.mean(axis=0) if len(waste) else zeros
+        infos["waste"] = waste_remaining(self.network, state)
         infos["open_twins"] = state.open_twin.mean(axis=0)
         infos["alive"] = state.alive.mean(axis=0)
         if self.books is not None and self.flows is not None:

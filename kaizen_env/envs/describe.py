@@ -63,7 +63,10 @@ INFOS = {
     "customer_surplus": ("money", "end customers' surplus, after waiting and hurdles"),
     "platform_revenue": ("money", "fees for open twins"),
     "served": ("share", "of the end customers who wanted something, those who got it; 1 if nobody wanted anything"),
-    "waste": ("level", "mean over all wastes of companies and links; 1 = today, 0 = none"),
+    "waste": (
+        "level",
+        "mean over the wastes of companies and links that stood above 0 at the start; 1 = today, 0 = none",
+    ),
     "open_twins": ("share", "of the companies, those with an open twin"),
     "alive": ("share", "of the companies, those that are not bankrupt"),
     "clipped_actions": ("elements", "of all companies' actions, those outside [−1, 1]"),
