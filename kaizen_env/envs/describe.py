@@ -65,7 +65,7 @@ INFOS = {
     "served": ("share", "of the end customers who wanted something, those who got it; 1 if nobody wanted anything"),
     "waste": (
         "level",
-        "mean over the wastes of companies and links that stood above 0 at the start; 1 = today, 0 = none",
+        "mean over all wastes that stood above 0 at the start; 1 = today, 0 = none",
     ),
     "open_twins": ("share", "of the companies, those with an open twin"),
     "alive": ("share", "of the companies, those that are not bankrupt"),
