@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .arrays import Array
+import numpy as np
+
+from .arrays import Array, as_numpy
 from .dynamics import Books, Decisions, Flows, State, initial_state, step
 from .luck import Luck
 from .network import Network
@@ -47,7 +49,7 @@ def simulate(
 
     `record` names what to keep, of states, flows, books, decisions; `start` begins from a state instead of the
     scenario's own (its backlog must hold the first demand already). Raises ValueError for a longer episode than
-    the luck, an unknown record, or decisions of the wrong shape.
+    the luck, an unknown record, or decisions of the wrong shape or with a number that is not finite.
     """
     kept = tuple(record)
     if unknown := set(kept) - set(RECORDS):
@@ -59,8 +61,7 @@ def simulate(
     records: dict[str, list[Any]] = {name: [] for name in kept}
     for t in range(length):
         decisions = policy(network, state, t)
-        if t == 0:
-            _check(network, decisions, luck.worlds)
+        _check(network, decisions, luck.worlds, t)
         after, flows, books = step(network, state, decisions, luck.period(t))
         now = {"states": state, "flows": flows, "books": books, "decisions": decisions}
         for name in kept:
@@ -78,7 +79,7 @@ def _stack(network: Network, records: list[Any] | None) -> Any:
     return type(records[0])(*(network.xp.stack(field) for field in zip(*records, strict=True)))
 
 
-def _check(network: Network, decisions: Decisions, worlds: int) -> None:
+def _check(network: Network, decisions: Decisions, worlds: int, t: int) -> None:
     wanted = {
         "order": (network.companies, worlds),
         "effort": (len(network.effort_names), network.companies, worlds),
@@ -88,6 +89,14 @@ def _check(network: Network, decisions: Decisions, worlds: int) -> None:
         got = tuple(getattr(decisions, name).shape)
         if got != shape:
             raise ValueError(f"the policy's {name} has shape {got}; allowed: {shape} (worlds last)")
+        values = getattr(decisions, name)
+        if not bool(network.xp.all(network.xp.isfinite(values))):
+            *row, company, world = np.argwhere(~np.isfinite(as_numpy(values)))[0]
+            which = f"effort on {network.effort_names[row[0]]}" if row else name
+            raise ValueError(
+                f"period {t}: the policy's {which} of {network.names[company]} in world {world} is"
+                f" {as_numpy(values)[(*row, company, world)]}; a finite number is needed"
+            )
 
 
 def no_effort(network: Network, order: Array) -> Decisions:

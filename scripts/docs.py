@@ -64,4 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ndocs: stopped; nothing was left half done", file=sys.stderr)
+        sys.exit(130)

@@ -135,4 +135,8 @@ def summary(rows: list[Result]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nverify: stopped; nothing was left half done", file=sys.stderr)
+        sys.exit(130)

@@ -395,6 +395,12 @@ def test_disruptions_take_capacity_away() -> None:
     assert t.flows.started[0, 1, 0] == pytest.approx(10)  # half of unlimited is unlimited
 
 
+def _infinite_training() -> np.ndarray:
+    effort = np.zeros((2, 2, 1))
+    effort[1, 0] = np.inf
+    return effort
+
+
 def test_simulate_refuses_what_it_cannot_run() -> None:
     network = build(load_scenario(chain()))
     luck = constant_luck(network, 3)
@@ -402,5 +408,9 @@ def test_simulate_refuses_what_it_cannot_run() -> None:
         simulate(network, ordering(1, 1), luck, 4)
     with pytest.raises(ValueError, match=r"record has \['state'\]; allowed: states, flows"):
         simulate(network, ordering(1, 1), luck, record=("state",))
+    with pytest.raises(ValueError, match=r"period 0: the policy's order of bakery in world 0 is nan; a finite number"):
+        simulate(network, ordering(1, np.nan), luck)
+    with pytest.raises(ValueError, match=r"the policy's effort on training of mill in world 0 is inf"):
+        simulate(network, lambda n, s, t: no_effort(n, np.ones((2, 1)))._replace(effort=_infinite_training()), luck)
     with pytest.raises(ValueError, match=r"the policy's order has shape \(1, 1\); allowed: \(2, 1\)"):
         simulate(network, lambda n, s, t: no_effort(n, np.ones((1, 1))), luck)
