@@ -190,6 +190,13 @@ class Network:
         return [c.name for c in self.scenario.companies]
 
     @cached_property
+    def owner(self) -> np.ndarray:
+        """(companies,) int, the ownership group of each company, numbered as they first appear."""
+        owners = [company.group or company.name for company in self.scenario.companies]
+        number = {name: i for i, name in enumerate(dict.fromkeys(owners))}
+        return np.array([number[name] for name in owners])
+
+    @cached_property
     def company_waste_names(self) -> list[str]:
         return [w.name for w in self.scenario.company_wastes()]
 

@@ -20,11 +20,7 @@ class Objective:
     def __init__(self, network: Network, regime: Regime) -> None:
         self.weight = regime.shared_weight
         self.kind = regime.objective
-        owners = [company.group or company.name for company in network.scenario.companies]
-        names = list(dict.fromkeys(owners))
-        member = np.array([[owner == name for owner in owners] for name in names], dtype=np.float64)
-        self._members = member / member.sum(axis=1, keepdims=True)  # (groups, companies)
-        self._group = np.array([names.index(owner) for owner in owners])
+        self._members = np.bincount(network.owner)[:, None]  # (owners, 1)
         self.scale = money_scale(network)
 
     def rewards(self, network: Network, books: Books) -> np.ndarray:
@@ -33,7 +29,9 @@ class Objective:
         if self.weight == 0.0:
             shared = own
         elif self.kind == "group":
-            shared = (self._members @ own)[self._group]
+            earned = np.zeros((len(self._members), own.shape[-1]))
+            np.add.at(earned, network.owner, own)
+            shared = (earned / self._members)[network.owner]
         else:
             shared = np.broadcast_to(end_customer_value(network, books) / network.companies, own.shape)
         return (((1.0 - self.weight) * own + self.weight * shared) / self.scale).T

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .arrays import as_numpy, gather, segment_min, segment_sum, slot_sum
+from .arrays import gather, segment_min, segment_sum, slot_sum
 from .dynamics import Books, Flows, State
+from .dynamics.improvement import effects
 from .errors import DescriptionError
 from .network import Network
 from .regimes import Regime
@@ -71,7 +72,6 @@ class Twin:
         self.own = self._own_features()
         self.features = [*self.own, *self._shared_features()]
         self._stage = self._stages()
-        self._groups = self._same_owner()
         if kind == "neighbours":
             self._adjacent = self._means()
 
@@ -214,8 +214,9 @@ class Twin:
         n, worlds = state.on_hand.shape
         if self.regime.twin == "members":
             return state.open_twin[:, None] * state.open_twin[None]
-        known = self._groups if self.regime.twin == "group" else np.ones((n, n))
-        return np.broadcast_to(known[:, :, None], (n, n, worlds))
+        owner = self.network.owner
+        known = owner[:, None] == owner if self.regime.twin == "group" else np.ones((n, n))
+        return np.broadcast_to(known[:, :, None].astype(np.float64), (n, n, worlds))
 
     def assemble(self, own: np.ndarray, shared: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
         """Observations (worlds, companies, features) float32 from own and shared values, as far as they are shown."""
@@ -235,8 +236,6 @@ class Twin:
     # --- structure --------------------------------------------------------------------------------------------
 
     def _times(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        from .dynamics.improvement import effects
-
         now = effects(self.network, state)
         shape = (self.network.purchases, state.on_hand.shape[-1])
         lead = segment_sum(np.broadcast_to(now.transit_time, shape).copy(), self.network.purchase.by_buyer)
@@ -248,12 +247,6 @@ class Twin:
         for _ in range(network.depth):
             np.maximum.at(depth[:, 0], network.trade.seller, depth[network.trade.buyer, 0] + 1.0)
         return depth / max(1, network.depth - 1)
-
-    def _same_owner(self) -> np.ndarray:
-        owners = [c.group or c.name for c in self.network.scenario.companies]
-        names = {name: i for i, name in enumerate(dict.fromkeys(owners))}
-        row = np.array([names[owner] for owner in owners])
-        return (row[:, None] == row[None]).astype(np.float64) if self.regime.twin == "group" else np.ones((1, 1))
 
     def _means(self) -> list[sparse.csr_array]:
         """Weights (companies, companies) of the mean over suppliers and over customers; rows of 0 where none are."""
@@ -269,7 +262,7 @@ class Twin:
         network, s = self.network, seen.state
         trade, sale = network.trade, network.sale
         worlds = s.on_hand.shape[-1]
-        bom = as_numpy(gather(network.purchase.bom, network.purchase.trade))
+        bom = gather(network.purchase.bom, network.purchase.trade)
         on_way = gather(s.inputs + slot_sum(s.in_transit), network.purchase.trade)
         held = s.on_hand + slot_sum(s.work_in_process)
         market = sale.market
@@ -287,7 +280,7 @@ class Twin:
             return total
 
         no_market = np.zeros((network.market_links, worlds))
-        flow = network.purchase.flow[network.purchase.trade if network.purchase.trade is not None else slice(None)]
+        flow = gather(network.purchase.flow, network.purchase.trade)
         throughput = network.company.throughput
         share = flow / np.where(throughput > 0, throughput, 1.0)[trade.seller]  # of the seller's product
         stock = downstream(no_market, on_way, bom)
