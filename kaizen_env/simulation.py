@@ -67,12 +67,12 @@ def simulate(
         for name in kept:
             records[name].append(now[name])
         state = after
-    stacked = {name: _stack(network, records.get(name)) for name in RECORDS}
+    parts = {name: stacked(network, records.get(name)) for name in RECORDS}
     used = luck._replace(demand=luck.demand[: length + 1])
-    return Trajectory(network, used, state, **stacked)
+    return Trajectory(network, used, state, **parts)
 
 
-def _stack(network: Network, records: list[Any] | None) -> Any:
+def stacked(network: Network, records: list[Any] | None) -> Any:
     """Records of single periods as one record with periods on a leading axis."""
     if records is None:
         return None

@@ -14,7 +14,7 @@ from ..actions import Actions
 from ..arrays import gather
 from ..build import build
 from ..description import Scenario
-from ..dynamics import Books, Flows, State, end_customer_value, initial_state, step
+from ..dynamics import Books, Decisions, Flows, State, end_customer_value, initial_state, step
 from ..errors import DescriptionError, near
 from ..luck import Luck, draw, stream
 from ..metrics import waste_remaining
@@ -120,6 +120,7 @@ class BatchEnv:
         self.state: State = initial_state(self.network, self.luck.demand[0])
         self.flows: Flows | None = None
         self.books: Books | None = None
+        self.decided: Decisions | None = None  # in the last period
         self.clipped = np.zeros(self.worlds, dtype=np.int64)
         self.value_so_far = np.zeros(self.worlds)  # end-customer value of this episode, money
         lag = max(self.regime.twin_lag, self.regime.shared_twin_lag)
@@ -145,6 +146,7 @@ class BatchEnv:
         within = np.clip(values, -1.0, 1.0)
         alive = self.state.alive
         decisions = self.actions.decisions(within)
+        self.decided = decisions
         self.state, self.flows, self.books = step(self.network, self.state, decisions, self.luck.period(self.t))
         self.t += 1
         self.clipped = ((values != within) & (alive.T == 1)[..., None]).sum(axis=(1, 2))
