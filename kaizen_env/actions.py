@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import Array, as_array
 from .dynamics import Decisions, initial_state
 from .network import Network
 from .regimes import Regime
@@ -16,11 +17,11 @@ class Actions:
     Element a of [−1, 1] is u = (a + 1) / 2 of the way from nothing to the most: of `order`, `order_max` periods of mean
     throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start, so that 0
     keeps them (and at least twice what a mean period starts); of an effort, the whole team; of `openness`, an open
-    twin (above ½).
+    twin (above ½). In the first `forced_periods` of a scenario every order is the mean throughput.
     """
 
     def __init__(self, network: Network, regime: Regime) -> None:
-        scenario = network.scenario
+        scenario, xp = network.scenario, network.xp
         culture = scenario.culture
         uses_culture = network.cultural or culture.openness_threshold > 0 or scenario.platform_fee > 0
         efforts = {
@@ -31,16 +32,19 @@ class Actions:
         self.efforts = efforts if regime.kaizen else {}
         self.opens = regime.kaizen and (uses_culture or regime.twin == "members")
         self.names = ["order", *self.efforts, *(["openness"] if self.opens else [])]
-        started = network.company.throughput / (1.0 - network.company.defect_rate)
+        self.steady = network.company.throughput / (1.0 - network.company.defect_rate)  # units started, on average
         if scenario.replenishment == "quantity":
-            self.most = scenario.order_max * started
+            self.most = scenario.order_max * self.steady
             self.order_unit = "units to make"
         else:
-            steady = steady_levels(network, initial_state(network, network.market.mean))
-            self.most = 2.0 * np.maximum(steady, started)
+            levels = steady_levels(network, initial_state(network, network.market.mean))
+            self.most = 2.0 * xp.maximum(levels, self.steady)
             position = "echelon" if scenario.replenishment == "echelon_order_up_to" else "inventory"
             self.order_unit = f"units, order-up-to level over the {position} position"
-        self._rows = np.array(list(self.efforts.values()), dtype=np.int64)
+        # Each row of the decisions' effort is an element of the action, or the row of zeros after them.
+        rows = {row: element for element, row in enumerate(self.efforts.values(), start=1)}
+        idle = len(self.names)
+        self._element = np.array([rows.get(row, idle) for row in range(len(network.effort_names))])
         self._network = network
 
     @property
@@ -49,12 +53,12 @@ class Actions:
         opens = ["open above ½"] if self.opens else []
         return [self.order_unit, *["share of the team"] * len(self.efforts), *opens]
 
-    def decisions(self, actions: np.ndarray) -> Decisions:
-        """Decisions (…, companies, worlds) for actions (worlds, companies, elements) within [−1, 1]."""
-        network = self._network
-        share = 0.5 * (np.moveaxis(actions.astype(np.float64), 0, -1) + 1.0)  # (companies, elements, worlds)
-        effort = np.zeros((len(network.effort_names), network.companies, share.shape[-1]))
-        last = 1 + len(self._rows)
-        effort[self._rows] = np.moveaxis(share[:, 1:last], 1, 0)
-        openness = share[:, last] if self.opens else np.zeros_like(share[:, 0])
-        return Decisions(self.most * share[:, 0], effort, openness)
+    def decisions(self, actions: Array, period: int) -> Decisions:
+        """Decisions (…, companies, worlds) of a period for actions (worlds, companies, elements) within [−1, 1]."""
+        network, xp = self._network, self._network.xp
+        actions = as_array(actions, network.company.unit_cost)
+        share = 0.5 * (xp.permute_dims(actions, (2, 1, 0)) + 1.0)  # (elements, companies, worlds)
+        nothing = xp.zeros_like(share[:1])
+        order = self.most * share[0] if period >= network.scenario.forced_periods else self.steady + nothing[0]
+        effort = xp.concat((share, nothing))[self._element]
+        return Decisions(order, effort, share[-1] if self.opens else nothing[0])

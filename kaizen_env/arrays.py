@@ -6,6 +6,7 @@ Links are sorted by company, so that a sum over a company's links is a sum over 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,30 @@ def as_array(values: Any, like: Array) -> Array:
 def as_numpy(values: Array) -> np.ndarray:
     """A NumPy array of the same values, detached from any gradient."""
     return values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
+
+
+def converted(value: Any, like: Array) -> Any:
+    """A value with every array in it in the library, the floating type and the device of `like`.
+
+    Goes into dicts, tuples and records (dataclasses); whole numbers stay whole numbers.
+    """
+    if isinstance(value, np.ndarray) or hasattr(value, "detach"):
+        values = as_numpy(value)
+        if values.dtype.kind == "f":
+            return as_array(values, like)
+        if isinstance(like, np.ndarray):
+            return values
+        import torch
+
+        return torch.as_tensor(values, dtype=torch.int64, device=like.device)
+    if isinstance(value, dict):
+        return {k: converted(v, like) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(converted(v, like) for v in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: converted(getattr(value, f.name), like) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,7 @@ class _Builder:
             arranged=_index(self.sale_arranged, rows),
             price=_column(k.price for k in links),
             penalty=_column(k.penalty * days for k in links),
+            waiting_cost=_column(k.waiting_cost * days for k in links),
             kept=_column(k.unfilled == "backlog" for k in links),
             flow=_column(np.concatenate([trade_flow, market_flow])[self.sale_arranged]),
             ranks=ranks,

@@ -181,6 +181,11 @@ def _timing(s: Scenario) -> Iterable[str]:
                 f"{path}: {rate:g} per day is {rate * s.period_days:g} per period of {s.period_days:g} days; at most 1"
                 " per period, shorten the period or lower the rate"
             )
+    if s.forced_periods and s.replenishment != "quantity":
+        yield (
+            f"forced_periods: {s.forced_periods} goes only with replenishment: quantity, because what is forced is a"
+            " quantity; choose replenishment: quantity or forced_periods: 0"
+        )
     if s.ordering == "cascade" and s.replenishment == "quantity":
         yield (
             "ordering: cascade goes only with order-up-to replenishment, because a company's order must answer its"

@@ -147,6 +147,7 @@ class TradeLink(PurchaseLink):
     transit_time: Amount | None = None  # days; by default, and at least, one period
     order_lead_time: Amount = 0.0  # days until the seller sees an order; whole periods
     penalty: Amount = 0.0  # per unit of backlog and day, paid by the seller to the buyer
+    waiting_cost: Amount = 0.0  # what waiting costs the buyer per unit of backlog and day
     unfilled: Literal["backlog", "lost"] = "backlog"
     input_holding_cost: Amount | None = None  # per unit held by the buyer and day; by default the seller's rate
     transit_holding_cost: Amount | None = None  # per unit under way and day; by default the seller's rate
@@ -261,6 +262,9 @@ class Scenario(Part):
     initial_pipelines: Literal["mean_flow", "empty"] = "mean_flow"
     forecast_smoothing: Share = 0.3  # per period
     order_max: Annotated[float, Field(gt=0)] = 4.0  # largest order, in periods of mean throughput
+    # Periods at the start in which, in environments, every company orders its mean throughput whatever it decides
+    # (Sterman's benchmark of the beer game forces four weeks); with replenishment: quantity only.
+    forced_periods: Annotated[int, Field(ge=0)] = 0
     companies: Annotated[list[Company], Field(min_length=1)]
     supply_links: list[SupplyLink] = []
     trade_links: list[TradeLink] = []

@@ -39,7 +39,7 @@ def ledger(network: Network, flows: Flows, books: Books) -> dict[str, Array]:
         "inventory": books.stock_holding + segment_sum(books.input_holding, at_buyer),
         "motion": books.motion,
         "over_processing": books.over_processing,
-        "waiting": _waiting(network, books),
+        "waiting": segment_sum(books.waiting, network.sale.by_seller),
         "over_production": over_production,
         "defects": defects,
         "hurdles": books.hurdles,
@@ -48,14 +48,14 @@ def ledger(network: Network, flows: Flows, books: Books) -> dict[str, Array]:
 
 
 def total_cost(network: Network, books: Books) -> Array:
-    """Every real resource used, and what end customers bear in waiting and hurdles: (companies, worlds).
+    """Every real resource used, and what customers bear in waiting and hurdles: (companies, worlds).
 
     Added up from the books without the ledger; end-customer value = value delivered − the sum of this.
     """
     by_purchase = segment_sum(books.freight + books.input_holding, network.purchase.by_buyer)
     processing = books.conversion + books.motion + books.over_processing
     own = processing + books.stock_holding + books.effort
-    borne_by_customers = _waiting(network, books) + books.hurdles
+    borne_by_customers = segment_sum(books.waiting, network.sale.by_seller) + books.hurdles
     return own + by_purchase + _transit(network, books) + _resources(network, books) + borne_by_customers
 
 
@@ -63,12 +63,6 @@ def _resources(network: Network, books: Books) -> Array:
     nothing = network.zeros(network.trades, books.resources.shape[-1])
     spent = gather(network.xp.concat((books.resources, nothing)), network.purchase.arranged)
     return segment_sum(spent, network.purchase.by_buyer)
-
-
-def _waiting(network: Network, books: Books) -> Array:
-    nothing = network.zeros(network.trades, books.waiting.shape[-1])
-    waiting = gather(network.xp.concat((nothing, books.waiting)), network.sale.arranged)
-    return segment_sum(waiting, network.sale.by_seller)
 
 
 def _transit(network: Network, books: Books) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Segments, as_numpy, namespace
+from .arrays import Array, Segments, converted, namespace
 from .description import Scenario
 
 
@@ -83,6 +83,7 @@ class Sales:
     arranged: Array | None  # (sales,) int, place of each in trade rows followed by market rows
     price: Array  # money per unit
     penalty: Array  # money per unit of backlog and period
+    waiting_cost: Array  # money per unit of backlog and period, borne by the customer
     kept: Array  # 1 where unfilled orders wait, 0 where they are lost
     flow: Array  # mean units per period
     ranks: Array  # (most links of a seller, companies) int: links in listed order; `sales` where there is none
@@ -242,27 +243,12 @@ class Network:
         if dtype not in ("float64", "float32"):
             raise ValueError(f"dtype '{dtype}' is not supported; allowed: float64, float32")
         namespace(backend)  # says what is missing
+        like: Array = np.empty(0, dtype)
+        if backend == "torch":
+            import torch
 
-        def convert(value: Any) -> Any:
-            if isinstance(value, np.ndarray) or hasattr(value, "detach"):
-                value = as_numpy(value)
-                floating = value.dtype.kind == "f"
-                if backend == "numpy":
-                    return value.astype(dtype) if floating else value
-                import torch
-
-                kind = getattr(torch, dtype) if floating else torch.int64
-                return torch.as_tensor(value, dtype=kind, device=device)
-            if isinstance(value, dict):
-                return {k: convert(v) for k, v in value.items()}
-            if isinstance(value, tuple):
-                return tuple(convert(v) for v in value)
-            if dataclasses.is_dataclass(value) and not isinstance(value, type):
-                fields = {f.name: convert(getattr(value, f.name)) for f in dataclasses.fields(value)}
-                return dataclasses.replace(value, **fields)
-            return value
-
-        parts = {f.name: convert(getattr(self, f.name)) for f in dataclasses.fields(self)}
+            like = torch.empty(0, dtype=getattr(torch, dtype), device=device)
+        parts = {f.name: converted(getattr(self, f.name), like) for f in dataclasses.fields(self)}
         return dataclasses.replace(self, **(parts | {"scenario": self.scenario, "backend": backend}))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arrays import Array, Segments, as_array, as_numpy, converted, gather, segment_sum
 from .dynamics import Books, end_customer_value
 from .network import Network
 from .regimes import Regime
@@ -20,20 +21,21 @@ class Objective:
     def __init__(self, network: Network, regime: Regime) -> None:
         self.weight = regime.shared_weight
         self.kind = regime.objective
-        self._members = np.bincount(network.owner)[:, None]  # (owners, 1)
         self.scale = money_scale(network)
+        like = network.company.unit_cost
+        self._by_owner = converted(Segments.of(network.owner, int(network.owner.max()) + 1), like)
+        self._owner = converted(network.owner, like)
+        self._members = as_array(np.bincount(network.owner)[:, None], like)  # (owners, 1)
 
-    def rewards(self, network: Network, books: Books) -> np.ndarray:
+    def rewards(self, network: Network, books: Books) -> Array:
         """(worlds, companies), scaled."""
-        own = books.profit
+        own, xp = books.profit, network.xp
         if self.weight == 0.0:
             shared = own
         elif self.kind == "group":
-            earned = np.zeros((len(self._members), own.shape[-1]))
-            np.add.at(earned, network.owner, own)
-            shared = (earned / self._members)[network.owner]
+            shared = gather(segment_sum(own, self._by_owner) / self._members, self._owner)
         else:
-            shared = np.broadcast_to(end_customer_value(network, books) / network.companies, own.shape)
+            shared = xp.broadcast_to(end_customer_value(network, books) / network.companies, own.shape)
         return (((1.0 - self.weight) * own + self.weight * shared) / self.scale).T
 
 
@@ -43,7 +45,8 @@ def money_scale(network: Network) -> float:
     Mean over companies of mean flow · max(value, price, penalty, waiting cost) of the market links; 1 where it is 0.
     """
     market = network.market
-    worth = np.maximum(np.abs(market.value), np.abs(market.price))
-    dearest = np.maximum(worth, np.maximum(market.penalty, market.waiting_cost))
-    total = float((market.share * market.mean[market.market] * dearest).sum()) / network.companies
+    kinds = (market.value, market.price, market.penalty, market.waiting_cost)
+    dearest = np.max([np.abs(as_numpy(kind)) for kind in kinds], axis=0)
+    flow = as_numpy(market.share * gather(market.mean, market.market))
+    total = float((flow * dearest).sum()) / network.companies
     return total if total > 0 else 1.0

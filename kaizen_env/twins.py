@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
-from .arrays import gather, segment_min, segment_sum, slot_sum
+from .arrays import Array, Segments, as_array, as_numpy, converted, gather, segment_min, segment_sum, slot_sum
 from .dynamics import Books, Flows, State
 from .dynamics.improvement import effects
 from .errors import DescriptionError
@@ -34,6 +33,11 @@ class Feature(NamedTuple):
     name: str
     unit: str
     meaning: str
+
+
+ECHELON_POSITION = Feature(
+    "echelon_position", "periods of mean throughput", "own product anywhere downstream, and all on the way to it"
+)
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,33 @@ class Twin:
                 " choose twin: network or twin: echelon, or replenishment: order_up_to"
             )
         self.network, self.regime = network, regime
-        self._per_unit = 1.0 / np.where(network.company.throughput > 0, network.company.throughput, 1.0)
-        self._bom = network.purchase.bom
-        self._links = np.bincount(network.purchase.buyer, minlength=n).astype(float)[:, None]
-        scale = network.company.standard_cost * network.company.throughput
-        self._per_money = 1.0 / np.where(scale > 0, scale, 1.0)
+        company, purchase, trade = network.company, network.purchase, network.trade
+        throughput, credit = as_numpy(company.throughput), as_numpy(company.credit_limit)
+        buyer, seller = as_numpy(trade.buyer), as_numpy(trade.seller)
+
+        def column(values: np.ndarray) -> Array:
+            return as_array(values, company.unit_cost)
+
+        self._per_unit = column(_inverse(throughput))
+        self._per_money = column(_inverse(as_numpy(company.standard_cost) * throughput))
+        self._per_credit = column(_inverse(np.where(np.isfinite(credit), credit, 0.0), otherwise=0.0))
+        at_market = np.zeros((network.sales, 1))
+        at_market[slice(None) if network.sale.market is None else as_numpy(network.sale.market)] = 1.0
+        self._at_market = column(at_market)
+        self._links = column(np.bincount(as_numpy(purchase.buyer), minlength=n)[:, None])
+        self._stage = column(self._stages())
+        # Of the seller's product, what flows to each buyer, as units of the buyer's product.
+        flow, bom = as_numpy(gather(purchase.flow, purchase.trade)), as_numpy(gather(purchase.bom, purchase.trade))
+        share = flow * _inverse(throughput)[seller] / bom
+        self._suppliers = Partners.of(network, buyer, seller)
+        self._customers = Partners.of(network, seller, buyer)
+        self._shares_of_suppliers = Partners.of(network, buyer, seller, share)
+        if kind == "group":
+            self._same_owner = column((network.owner[:, None] == network.owner)[:, :, None])
         cycles = [m.demand.cycle for m in network.scenario.markets if m.demand.process == "seasonal"]
         self.season = cycles[0] / network.scenario.period_days if cycles else None  # periods
         self.own = self._own_features()
         self.features = [*self.own, *self._shared_features()]
-        self._stage = self._stages()
-        if kind == "neighbours":
-            self._adjacent = self._means()
 
     @property
     def names(self) -> list[str]:
@@ -132,7 +151,7 @@ class Twin:
         if kind == "echelon":
             periods = "periods of mean throughput"
             return [
-                Feature("echelon_position", periods, "own product anywhere downstream, and all on the way to it"),
+                ECHELON_POSITION,
                 Feature("downstream.stock", periods, "own product held or under way downstream"),
                 Feature("downstream.owed_to_markets", periods, "end customers waiting downstream"),
                 Feature("downstream.end_demand", periods, "end demand of the last period"),
@@ -141,182 +160,214 @@ class Twin:
                 Feature("upstream.owed", periods, "orders that wait upstream, this company's share"),
                 Feature("upstream.waste", "level", "mean waste upstream"),
             ]
-        return [
+        everyone = [
             Feature(f"{name}.{f.name}", f.unit, f"{f.meaning}; of {name}")
             for name in names
             for f in [Feature("shown", "0 or 1", "whether this twin is shown"), *self.own]
         ]
+        return [ECHELON_POSITION, *everyone] if kind == "network" else everyone
 
     # --- what is seen -----------------------------------------------------------------------------------------
 
-    def own_values(self, seen: Seen) -> np.ndarray:
+    def own_values(self, seen: Seen) -> Array:
         """Own features of every company: (features, companies, worlds), exact and of this period."""
         network, s = self.network, seen.state
-        purchase, sale = network.purchase, network.sale
+        xp, purchase, sale = network.xp, network.purchase, network.sale
         per = self._per_unit
+        nothing = network.zeros(*s.on_hand.shape)
 
-        def mean(on_links: np.ndarray) -> np.ndarray:
-            return segment_sum(on_links / self._bom, purchase.by_buyer) / self._links
+        def mean(on_links: Array) -> Array:
+            return segment_sum(on_links / purchase.bom, purchase.by_buyer) / self._links
 
-        def owed(to_companies: float, to_markets: float) -> np.ndarray:
-            trade = to_companies * gather(s.backlog, network.trade.sale)
-            market = to_markets * gather(s.backlog, sale.market)
-            return segment_sum(gather(np.concatenate((trade, market)), sale.arranged), sale.by_seller)
-
+        owed = segment_sum(s.backlog, sale.by_seller)
+        to_markets = segment_sum(s.backlog * self._at_market, sale.by_seller)
         received = s.backlog if seen.flows is None else seen.flows.arrivals
-        profit = np.zeros_like(s.on_hand) if seen.books is None else seen.books.profit
         lead, process = self._times(s)
         values = [
             s.on_hand * per,
             slot_sum(s.work_in_process) * per,
-            segment_min(s.inputs / self._bom, purchase.by_buyer) * per,
+            segment_min(s.inputs / purchase.bom, purchase.by_buyer) * per,
             mean(s.in_transit[0]) * per,
             mean(slot_sum(s.in_transit)) * per,
             mean(on_order(network, s)) * per,
             inventory_position(network, s) * per,
-            owed(1.0, 0.0) * per,
-            owed(0.0, 1.0) * per,
+            (owed - to_markets) * per,
+            to_markets * per,
             segment_sum(received, sale.by_seller) * per,
             segment_sum(s.forecast, sale.by_seller) * per,
-            profit * self._per_money,
-            lead,
-            process,
-            np.broadcast_to(self._stage, s.on_hand.shape),
+            nothing if seen.books is None else seen.books.profit * self._per_money,
+            nothing + lead,
+            nothing + process,
+            nothing + self._stage,
             *s.waste,
             *(segment_sum(level, purchase.by_buyer) / self._links for level in s.link_waste),
         ]
         shown = {f.name for f in self.own}
         optional = {"skill": s.skill, "culture": s.culture, "open_twin": s.open_twin, "alive": s.alive}
         if "cash" in shown:
-            limit = network.company.credit_limit
-            optional["cash"] = np.where(np.isfinite(limit) & (limit > 0), s.cash / np.where(limit > 0, limit, 1.0), 0.0)
+            optional["cash"] = s.cash * self._per_credit
         if self.season is not None:
             angle = 2.0 * math.pi * seen.period / self.season
-            optional["season_sin"] = np.full_like(s.on_hand, math.sin(angle))
-            optional["season_cos"] = np.full_like(s.on_hand, math.cos(angle))
+            optional["season_sin"] = nothing + math.sin(angle)
+            optional["season_cos"] = nothing + math.cos(angle)
         rest = [optional[f.name] for f in self.own if f.name in optional]
-        return np.stack([*values, *rest])
+        return xp.stack([*values, *rest])
 
-    def shared_values(self, seen: Seen, own: np.ndarray) -> np.ndarray:
+    def shared_values(self, seen: Seen, own: Array) -> Array:
         """What is shared: (features, companies, worlds) of means or sums, or all own features, to be masked."""
-        kind = self.regime.twin
+        kind, xp = self.regime.twin, self.network.xp
         if kind == "neighbours":
             features, n, worlds = own.shape
-            flat = np.moveaxis(own, 1, 0).reshape(n, -1)
-            sides = [np.moveaxis((weight @ flat).reshape(n, features, worlds), 0, 1) for weight in self._adjacent]
-            return np.concatenate(sides)
+            flat = xp.reshape(xp.permute_dims(own, (1, 0, 2)), (n, features * worlds))
+            sides = [xp.reshape(side.mean(flat), (n, features, worlds)) for side in (self._suppliers, self._customers)]
+            return xp.permute_dims(xp.concat(sides, axis=1), (1, 0, 2))
         if kind == "echelon":
             return self._echelon(seen)
+        if kind == "network":
+            position = echelon_position(self.network, seen.state) * self._per_unit
+            return xp.concat((position[None], own))
         return own  # by company; `visible` says to whom
 
-    def visible(self, state: State) -> np.ndarray:
-        """Whether company i (axis 0) is shown company j (axis 1): (companies, companies, worlds) 0 or 1."""
-        n, worlds = state.on_hand.shape
+    def visible(self, state: State) -> Array | None:
+        """Whether company i (axis 0) is shown company j (axis 1): (companies, companies, worlds) 0 or 1; None = all."""
         if self.regime.twin == "members":
             return state.open_twin[:, None] * state.open_twin[None]
-        owner = self.network.owner
-        known = owner[:, None] == owner if self.regime.twin == "group" else np.ones((n, n))
-        return np.broadcast_to(known[:, :, None].astype(np.float64), (n, n, worlds))
+        return self._same_owner if self.regime.twin == "group" else None
 
-    def assemble(self, own: np.ndarray, shared: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
-        """Observations (worlds, companies, features) float32 from own and shared values, as far as they are shown."""
-        own_part = np.transpose(own, (2, 1, 0))
-        if self.regime.twin == "own":
-            parts = [own_part]
-        elif self.regime.twin in SHARED_BY_COMPANY:
-            assert visible is not None
-            mask = np.transpose(visible, (2, 0, 1))[..., None]  # (worlds, i, j, 1)
-            blocks = np.transpose(shared, (2, 1, 0))[:, None]  # (worlds, 1, j, features)
-            shown = np.concatenate((mask, mask * blocks), axis=-1)
-            parts = [own_part, shown.reshape(*shown.shape[:2], -1)]
+    def assemble(self, own: Array, shared: Array, visible: Array | None) -> Array:
+        """Observations (worlds, companies, features) from own and shared values, as far as they are shown.
+
+        float32 from NumPy; PyTorch keeps its type, and gradients.
+        """
+        kind, xp = self.regime.twin, self.network.xp
+        own_part = self._bounded(own)
+        if kind == "own":
+            return own_part
+        shared_part = self._bounded(shared)
+        if kind not in SHARED_BY_COMPANY:
+            return xp.concat((own_part, shared_part), axis=-1)
+        worlds, n, _ = own_part.shape
+        parts = [own_part]
+        if kind == "network":
+            parts.append(shared_part[..., :1])
+            shared_part = shared_part[..., 1:]
+        # What is seen of each company, `shown` first: (worlds, companies, 1 + features).
+        blocks = xp.concat((xp.ones_like(shared_part[..., :1]), shared_part), axis=-1)
+        if visible is None:
+            parts.append(xp.broadcast_to(xp.reshape(blocks, (worlds, 1, -1)), (worlds, n, n * blocks.shape[-1])))
         else:
-            parts = [own_part, np.transpose(shared, (2, 1, 0))]
-        return np.clip(np.concatenate(parts, axis=-1), -BOUND, BOUND).astype(np.float32)
+            mask = xp.permute_dims(visible, (2, 0, 1))[..., None]  # (worlds, i, j, 1)
+            mask = mask.astype(np.float32) if self.network.backend == "numpy" else mask
+            parts.append(xp.reshape(mask * blocks[:, None], (worlds, n, -1)))
+        return xp.concat(parts, axis=-1)
+
+    def _bounded(self, values: Array) -> Array:
+        """(features, companies, worlds) to (worlds, companies, features), within the bounds."""
+        xp = self.network.xp
+        within = xp.clip(xp.permute_dims(values, (2, 1, 0)), -BOUND, BOUND)
+        return within.astype(np.float32) if self.network.backend == "numpy" else within
 
     # --- structure --------------------------------------------------------------------------------------------
 
-    def _times(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+    def _times(self, state: State) -> tuple[Array, Array]:
+        """Lead time and process time at today's waste, (companies, worlds or 1) periods."""
         now = effects(self.network, state)
-        shape = (self.network.purchases, state.on_hand.shape[-1])
-        lead = segment_sum(np.broadcast_to(now.transit_time, shape).copy(), self.network.purchase.by_buyer)
-        return lead / self._links, np.broadcast_to(now.process_time, state.on_hand.shape)
+        purchase = self.network.purchase
+        lead = now.transit_time
+        return segment_sum(lead, purchase.by_buyer) / self._links, now.process_time
 
     def _stages(self) -> np.ndarray:
         network = self.network
+        buyer, seller = as_numpy(network.trade.buyer), as_numpy(network.trade.seller)
         depth = np.zeros((network.companies, 1))
         for _ in range(network.depth):
-            np.maximum.at(depth[:, 0], network.trade.seller, depth[network.trade.buyer, 0] + 1.0)
+            np.maximum.at(depth[:, 0], seller, depth[buyer, 0] + 1.0)
         return depth / max(1, network.depth - 1)
 
-    def _means(self) -> list[sparse.csr_array]:
-        """Weights (companies, companies) of the mean over suppliers and over customers; rows of 0 where none are."""
-        trade, n = self.network.trade, self.network.companies
-        weights = []
-        for looks, seen in ((trade.buyer, trade.seller), (trade.seller, trade.buyer)):
-            count = np.bincount(looks, minlength=n)
-            weights.append(sparse.csr_array((1.0 / count[looks], (looks, seen)), shape=(n, n)))
-        return weights
-
-    def _echelon(self, seen: Seen) -> np.ndarray:
+    def _echelon(self, seen: Seen) -> Array:
         """Sums over everything up- and downstream, in units of the company's own product; features as named."""
         network, s = self.network, seen.state
-        trade, sale = network.trade, network.sale
+        xp, trade, sale = network.xp, network.trade, network.sale
         worlds = s.on_hand.shape[-1]
         bom = gather(network.purchase.bom, network.purchase.trade)
         on_way = gather(s.inputs + slot_sum(s.in_transit), network.purchase.trade)
         held = s.on_hand + slot_sum(s.work_in_process)
-        market = sale.market
-        waiting = gather(s.backlog, market)
-        revealed = gather(s.backlog if seen.flows is None else seen.flows.arrivals, market)
-        waste = s.waste.mean(axis=0) if s.waste.shape[0] else np.zeros_like(s.on_hand)
+        waiting = gather(s.backlog, sale.market)
+        revealed = gather(s.backlog if seen.flows is None else seen.flows.arrivals, sale.market)
+        nothing = network.zeros(network.companies, worlds)
+        waste = slot_sum(s.waste) / s.waste.shape[0] if s.waste.shape[0] else nothing
 
-        def downstream(at_markets: np.ndarray, on_links: np.ndarray | None, weight: np.ndarray) -> np.ndarray:
+        def downstream(at_markets: Array, on_links: Array | None) -> Array:
             """Σ over sales links of what is at the market, or on the link and beyond it."""
-            total = np.zeros((network.companies, worlds))
+            total = nothing
             for _ in range(network.depth):
-                beyond = weight * (total + (0.0 if on_links is None else held))[trade.buyer]
+                beyond = bom * gather(total if on_links is None else total + held, trade.buyer)
                 onward = beyond if on_links is None else on_links + beyond
-                total = segment_sum(gather(np.concatenate((onward, at_markets)), sale.arranged), sale.by_seller)
+                total = segment_sum(gather(xp.concat((onward, at_markets)), sale.arranged), sale.by_seller)
             return total
 
-        no_market = np.zeros((network.market_links, worlds))
-        flow = gather(network.purchase.flow, network.purchase.trade)
-        throughput = network.company.throughput
-        share = flow / np.where(throughput > 0, throughput, 1.0)[trade.seller]  # of the seller's product
-        stock = downstream(no_market, on_way, bom)
-
-        def upstream(values: np.ndarray) -> np.ndarray:
-            """Σ over suppliers of their share of `values` that is for this company, as units of its product."""
-            total = np.zeros((network.companies, worlds))
-            suppliers = np.maximum(np.bincount(trade.buyer, minlength=network.companies), 1)[:, None]
+        def upstream(values: Array) -> Array:
+            """Mean over suppliers of their share of `values` that is for this company, as units of its product."""
+            total = nothing
             for _ in range(network.depth):
-                ahead = (values + total)[trade.seller] * share / bom
-                total = np.zeros_like(total)
-                np.add.at(total, trade.buyer, ahead)
-                total = total / suppliers
+                total = self._shares_of_suppliers.mean(values + total)
             return total
 
-        def mean_waste(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        def mean_waste(side: Partners) -> Array:
             """Mean waste of all companies that can be reached, each way counted once per step."""
-            total, count = np.zeros_like(waste), np.zeros_like(waste)
+            total, count = nothing, nothing
             for _ in range(network.depth):
-                new_total, new_count = np.zeros_like(waste), np.zeros_like(waste)
-                np.add.at(new_total, target, (waste + total)[source])
-                np.add.at(new_count, target, (1.0 + count)[source])
-                total, count = new_total, new_count
-            return total / np.maximum(count, 1.0)
+                total, count = side.sum(waste + total), side.sum(1.0 + count)
+            return total / xp.maximum(count, 1.0)
 
         owed = segment_sum(s.backlog, sale.by_seller)
         per = self._per_unit
-        return np.stack(
+        return xp.stack(
             [
                 echelon_position(network, s) * per,
-                stock * per,
-                downstream(waiting, None, bom) * per,
-                downstream(revealed, None, bom) * per,
-                mean_waste(trade.buyer, trade.seller),
+                downstream(network.zeros(network.market_links, worlds), on_way) * per,
+                downstream(waiting, None) * per,
+                downstream(revealed, None) * per,
+                mean_waste(self._customers),
                 upstream(held) * per,
                 upstream(owed) * per,
-                mean_waste(trade.seller, trade.buyer),
+                mean_waste(self._suppliers),
             ]
         )
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Whom each company has as a partner on trade links: sums and means over its suppliers, or its customers."""
+
+    by_company: Segments  # of entries; a company without partners has one that counts for nothing
+    partner: Array  # (entries,) int
+    weight: Array  # (entries, 1)
+    number: Array  # (companies, 1) partners, at least 1
+
+    @staticmethod
+    def of(network: Network, company: np.ndarray, partner: np.ndarray, weight: np.ndarray | None = None) -> Partners:
+        """Partners by trade link (trades,), each link counting for its `weight` (trades, 1), by default 1."""
+        n = network.companies
+        alone = np.setdiff1d(np.arange(n), company)
+        counted = np.ones((len(company), 1)) if weight is None else weight
+        partners = Partners(
+            Segments.of(np.concatenate((company, alone)), n),
+            np.concatenate((partner, alone)),
+            np.concatenate((counted, np.zeros((len(alone), 1)))),
+            np.maximum(np.bincount(company, minlength=n), 1)[:, None].astype(np.float64),
+        )
+        return converted(partners, network.company.unit_cost)
+
+    def sum(self, values: Array) -> Array:
+        """Σ over partners of weight · their `values`: (companies, ·) to (companies, ·)."""
+        return segment_sum(gather(values, self.partner) * self.weight, self.by_company)
+
+    def mean(self, values: Array) -> Array:
+        """The sum over the number of partners; 0 where there are none."""
+        return self.sum(values) / self.number
+
+
+def _inverse(values: np.ndarray, otherwise: float = 1.0) -> np.ndarray:
+    """1 / values where they are above 0."""
+    return np.where(values > 0, 1.0 / np.where(values > 0, values, 1.0), otherwise)

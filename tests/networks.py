@@ -80,6 +80,7 @@ def random_scenario(companies: int, seed: int) -> Scenario:
             "transit_time": number(0, 5),
             "order_lead_time": int(rng.integers(0, 3)),
             "penalty": number(0, 2),
+            "waiting_cost": 0.7,
             "unfilled": "lost" if rng.random() < 0.2 else "backlog",
         }
         for i, j in sorted(pairs)

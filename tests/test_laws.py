@@ -85,7 +85,8 @@ def test_nothing_is_negative_infinite_or_not_a_number(companies: int, seed: int)
 def test_transfers_cancel(companies: int, seed: int) -> None:
     """End-customer value is value delivered minus real resources: prices, penalties, fees, contracts drop out.
 
-    Seen to fail: with the penalty of trade links not passed on to the waiting buyer; with a gain share paid by nobody.
+    Seen to fail: with the penalty of trade links not passed on to the waiting buyer; with what waiting costs a buyer
+    borne by nobody; with a gain share paid by nobody.
     """
     t = episode(companies, seed)
     net, books = t.network, t.books

@@ -109,10 +109,33 @@ def test_what_is_short_waits_costs_and_is_passed_on() -> None:
     assert t.flows is not None
     assert t.flows.shipped[0, :, 0] == pytest.approx([4.5, 3])
     assert t.books.penalty[0, :, 0] == pytest.approx([0.4 * 9.5, 7])
-    assert t.books.waiting[0, :, 0] == pytest.approx([10.5])
+    assert t.books.waiting[0, :, 0] == pytest.approx([0, 10.5])
     mill, bakery = t.books.profit[0, :, 0]
     assert mill == pytest.approx(13.5 - 5 - 3.8)
     assert bakery == pytest.approx(27 + 3.8 - 7 - 13.5 - 1.125 - 0.1 * 4.5)
+
+
+def test_a_company_that_waits_bears_what_waiting_costs_it() -> None:
+    """The mill owes 9.5 as above; at 0.6 each that is a real cost of 5.7, which the buyer bears and nobody earns.
+
+    Seen to fail: with the cost borne by the seller; with it taken off the penalty.
+    """
+    data = chain()
+    data["companies"][1] |= {"initial_on_hand": 3}
+    data["trade_links"][0] |= {"initial_in_transit": 0}
+    data["companies"][0] |= {"initial_on_hand": 0}
+    data["supply_links"][0] |= {"initial_inputs": 0, "initial_in_transit": 5}
+    profits, values = [], []
+    for cost in (0.0, 0.6):
+        data["trade_links"][0]["waiting_cost"] = cost
+        network = build(load_scenario(data))
+        t = simulate(network, ordering(0, 7), constant_luck(network, 1))
+        assert t.books is not None
+        assert t.books.waiting[0, 0, 0] == pytest.approx(9.5 * cost)
+        profits.append(t.books.profit[0, :, 0])
+        values.append(end_customer_value(network, t.books)[0, 0])
+    assert profits[1] - profits[0] == pytest.approx([0, -5.7])
+    assert values[1] - values[0] == pytest.approx(-5.7)
     assert t.books.customers[0, 0, 0] == pytest.approx(3 * 3 - 10.5 + 7 - 1.5)
 
 

@@ -13,6 +13,7 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     company, purchase, sale, market = network.company, network.purchase, network.sale, network.market
     revenue = sale.price * flows.shipped
     penalty = sale.penalty * closing.backlog
+    waiting = sale.waiting_cost * closing.backlog
     paid_for = purchase.price * flows.dispatched
     freight = effects.freight * flows.dispatched
     transit_holding = purchase.transit_holding_cost * slot_sum(closing.in_transit)
@@ -36,17 +37,16 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     else:
         bought = bought + transit_holding
     if network.trades:
-        bought = bought - _on_purchases(network, gather(penalty, network.trade.sale))
+        bought = bought + _on_purchases(network, gather(waiting - penalty, network.trade.sale))
     sold = segment_sum(revenue, sale.by_seller) - segment_sum(bought, purchase.by_buyer)
     if seller_holds:
         sold = sold - segment_sum(_on_sales(network, gather(transit_holding, purchase.trade)), sale.by_seller)
     before = sold - borne - stock_holding - conversion - motion - over_processing
 
     delivered = gather(flows.shipped, sale.market)
-    waiting = gather(closing.backlog, sale.market)
-    value, wait = market.value * delivered, market.waiting_cost * waiting
+    value = market.value * delivered
     hurdles = effects.hurdle * segment_sum(flows.shipped, sale.by_seller)
-    surplus = value - market.price * delivered - wait + market.penalty * waiting
+    surplus = value - market.price * delivered - gather(waiting - penalty, sale.market)
     customers = _all(network, surplus) - _all(network, hurdles)
     contract = network.zeros(network.companies, before.shape[-1])
     if network.gain_shares:
@@ -72,7 +72,7 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
         contract=contract,
         profit=before - improvement - fee + contract,
         value=value,
-        waiting=wait,
+        waiting=waiting,
         hurdles=hurdles,
         customers=customers,
     )

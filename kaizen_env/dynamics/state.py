@@ -82,6 +82,6 @@ class Books(NamedTuple):
     contract: Array  # (companies, worlds) net receipts from gain sharing
     profit: Array  # (companies, worlds)
     value: Array  # (market links, worlds) what the delivered units are worth to the end customer
-    waiting: Array  # (market links, worlds) cost of waiting
+    waiting: Array  # (sales, worlds) cost of waiting to those who wait: end customers, or companies
     hurdles: Array  # (companies, worlds) cost to the end customer of each company's hurdles
     customers: Array  # (1, worlds) surplus of all end customers, after hurdles and gain sharing

@@ -87,6 +87,7 @@ class BatchEnv:
         self.seeds = [0] * self.worlds
         self._next: list[np.random.Generator] = []
         self.luck: Luck | None = None
+        self._ended: Seen | None = None  # the last moment of the last episode
 
     # --- an episode -------------------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class BatchEnv:
         values = self._checked(actions)
         within = np.clip(values, -1.0, 1.0)
         alive = self.state.alive
-        decisions = self.actions.decisions(within)
+        decisions = self.actions.decisions(within, self.t)
         self.decided = decisions
         self.state, self.flows, self.books = step(self.network, self.state, decisions, self.luck.period(self.t))
         self.t += 1
@@ -161,6 +162,7 @@ class BatchEnv:
         observations, infos = self._observe(), self._infos()
         if self.t >= self.horizon and self.auto_reset:
             infos["final_observation"] = observations
+            self._ended = Seen(self.state, self.flows, self.books, self.t)
             observations, _ = self.reset()
         return observations, rewards, died, truncated, infos
 
@@ -228,14 +230,18 @@ class BatchEnv:
         wanted = served + still
         return np.where(wanted > 0, served / np.where(wanted > 0, wanted, 1.0), 1.0)
 
-    def global_state(self) -> np.ndarray:
+    def global_state(self, *, ended: bool = False) -> np.ndarray:
         """The true state for centralised critics, normalised and finite: (worlds, elements) float32.
 
-        Own features of every company, exact and in time, whatever the regime's twins show.
+        Own features of every company, exact and in time, whatever the regime's twins show. With `ended`, the state in
+        which the last episode ended, where `auto_reset` has begun another one.
         """
         if self.luck is None:
             raise RuntimeError("there is no state before reset; call reset(seed=…) first")
-        own = self.twin.own_values(Seen(self.state, self.flows, self.books, self.t))
+        if ended and self._ended is None:
+            raise RuntimeError("no episode has ended yet; ended=True is for after the horizon, with auto_reset")
+        now = Seen(self.state, self.flows, self.books, self.t)
+        own = self.twin.own_values(self._ended if ended and self._ended is not None else now)
         flat = np.transpose(own, (2, 1, 0)).reshape(self.worlds, -1)
         return np.clip(flat, -BOUND, BOUND).astype(np.float32)
 

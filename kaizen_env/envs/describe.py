@@ -45,7 +45,7 @@ SEES = {
     "own": "its own features",
     "neighbours": "its own features, and their mean over its suppliers, and over its customers",
     "group": "its own features, and those of every company of the same owner",
-    "network": "its own features, and those of every company",
+    "network": "its own features, its echelon position, and the features of every company",
     "echelon": "its own features, and sums over everything up- and downstream",
     "members": "and, while its own twin is open, those of every company whose twin is open",
 }

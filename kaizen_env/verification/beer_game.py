@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array, gather, segment_sum
 from ..build import build
 from ..description import Company, Market, MarketLink, Scenario, SupplyLink, TradeLink
-from ..dynamics import Decisions, State
+from ..dynamics import Decisions, State, end_customer_value
 from ..luck import draw
 from ..network import Network
 from ..replenishment import echelon_position, inventory_position, pipeline
@@ -61,7 +61,7 @@ class Board:
         )
 
     def scenario(self, replenishment: str, smoothing: float) -> Scenario:
-        """The game, retailer first. A late stage pays for its own backlog; goods under way cost nothing."""
+        """The game, retailer first. A late stage pays what waiting costs its customer; goods under way cost nothing."""
         return Scenario.model_validate(
             {
                 "name": "beer game",
@@ -77,13 +77,16 @@ class Board:
                         transit_time=self.shipping,
                         order_lead_time=2,
                         penalty=self.backlog,
+                        waiting_cost=self.backlog,
                         transit_holding_cost=0,
                         initial_in_transit=self.pipeline,
                         initial_orders=self.pipeline,
                     )
                     for buyer, seller in pairwise(STAGES)
                 ],
-                "market_links": [MarketLink(seller=STAGES[0], market="drinkers", penalty=self.backlog)],
+                "market_links": [
+                    MarketLink(seller=STAGES[0], market="drinkers", penalty=self.backlog, waiting_cost=self.backlog)
+                ],
                 "markets": [
                     Market.model_validate(
                         {
@@ -113,6 +116,12 @@ class Play:
         books, sale = self.trajectory.books, self.trajectory.network.sale
         assert books is not None
         return (books.stock_holding.sum(axis=0) + segment_sum(books.penalty.sum(axis=0), sale.by_seller))[:, 0]
+
+    @property
+    def value(self) -> float:
+        """End-customer value of the game: waiting costs what the penalty pays, so it is minus the cost of all stages."""
+        assert self.trajectory.books is not None
+        return float(end_customer_value(self.trajectory.network, self.trajectory.books).sum())
 
     @property
     def orders(self) -> np.ndarray:
@@ -246,7 +255,11 @@ def _rows(name: str, source: str, played: Play, case: Mapping[str, Any]) -> list
         if key in case
         for stage, want, got in zip(STAGES, case[key], values, strict=True)
     ]
-    return [*rows, _row(f"{name}, total cost", source, case["total"], played.cost.sum())]
+    return [
+        *rows,
+        _row(f"{name}, total cost", source, case["total"], played.cost.sum()),
+        _row(f"{name}, minus end-customer value", source, case["total"], -played.value),
+    ]
 
 
 def _row(name: str, source: str, expected: float, got: float, bound: str = "equal") -> Result:

@@ -176,3 +176,19 @@ def test_actions_that_a_scenario_does_not_use_are_absent() -> None:
     assert names["serial", "members"] == ["order", "openness"]
     assert names["team", "own"] == ["order", "effort_hassle"]
     assert BatchEnv("cola", "static").action_names == ["order"]
+
+
+def test_forced_periods_order_the_mean_whatever_is_decided() -> None:
+    """Sterman's benchmark: four weeks of 4 cases, then what was decided. Seen to fail: one week fewer."""
+    batch = BatchEnv("beer_game", "isolated", forced_periods=4)
+    batch.reset(seed=0)
+    for week in range(6):
+        batch.step(np.full((1, 4, 1), -1.0))
+        assert batch.flows is not None
+        assert batch.flows.ordered[:, 0].tolist() == [4.0 if week < 4 else 0.0] * 4
+
+
+def test_forced_periods_need_orders_that_are_quantities() -> None:
+    """Seen to fail: without the check."""
+    with pytest.raises(DescriptionError, match="forced_periods: 4 goes only with replenishment: quantity"):
+        BatchEnv("serial", "isolated", forced_periods=4)

@@ -81,9 +81,9 @@ def test_orders_are_what_the_table_says(replenishment: str) -> None:
     batch = BatchEnv("serial", "isolated", twin="echelon", replenishment=replenishment)
     rows = describe.scale_table(batch).rows
     for action, column in ((0.0, 3), (1.0, 4)):
-        decided = batch.actions.decisions(np.full((1, 3, 1), action)).order[:, 0]
+        decided = batch.actions.decisions(np.full((1, 3, 1), action), 0).order[:, 0]
         np.testing.assert_allclose(decided, [float(row[column]) for row in rows], rtol=1e-5)
-    assert not batch.actions.decisions(np.full((1, 3, 1), -1.0)).order.any()
+    assert not batch.actions.decisions(np.full((1, 3, 1), -1.0), 0).order.any()
 
 
 def test_describe_names_every_element_once_and_in_order() -> None:

@@ -112,7 +112,9 @@ def test_all_look_at_the_same_blurred_network() -> None:
     batch = BatchEnv(everything(), {"twin": "network", "shared_twin_noise": 0.3})
     own = len(batch.twin.own)
     batch.reset(seed=1)
-    shared = batch.step(random_actions(batch, np.random.default_rng(0)))[0][0, :, own:]
+    shared = batch.step(random_actions(batch, np.random.default_rng(0)))[0][
+        0, :, own + 1 :
+    ]  # after the viewer's own echelon
     assert np.array_equal(shared, np.broadcast_to(shared[0], shared.shape))
     blocks = shared[0].reshape(batch.companies, 1 + own)
     assert np.array_equal(blocks[:, 0], np.ones(batch.companies))  # whether a twin is shown is no matter of noise

@@ -232,7 +232,8 @@ def test_the_size_of_a_twin_is_the_same_for_all_and_as_documented(kind: str) -> 
     """Seen to fail: a block of `members` without its `shown`."""
     batch = BatchEnv(SCENARIOS["everything"], {"twin": kind})
     own, companies = len(batch.twin.own), batch.companies
-    extra = {"own": 0, "neighbours": 2 * own, "echelon": 8}.get(kind, companies * (1 + own))
+    by_company = companies * (1 + own)
+    extra = {"own": 0, "neighbours": 2 * own, "echelon": 8, "network": 1 + by_company}.get(kind, by_company)
     assert batch.single_observation_space.shape == (own + extra,) == (len(batch.feature_names),)
     assert batch.reset(seed=0)[0].shape == (1, companies, own + extra)
 
@@ -240,7 +241,8 @@ def test_the_size_of_a_twin_is_the_same_for_all_and_as_documented(kind: str) -> 
 def test_what_a_shared_twin_shows_is_what_the_company_itself_sees() -> None:
     """A network twin holds every own twin in order; neighbours are their mean; what is closed is 0 with `shown` 0.
 
-    Seen to fail: blocks in order of owners; means over suppliers and customers swapped.
+    Seen to fail: blocks in order of owners; the echelon position of another company; means over
+    suppliers and customers swapped.
     """
     twins = {kind: BatchEnv(SCENARIOS["everything"], {"twin": kind}) for kind in TWINS}
     seen, rng = {}, np.random.default_rng(1)
@@ -256,7 +258,10 @@ def test_what_a_shared_twin_shows_is_what_the_company_itself_sees() -> None:
     for kind, observation in seen.items():
         assert np.array_equal(observation[:, :features], own), kind
     everyone = np.concatenate((np.ones((companies, 1)), own), axis=1).astype(np.float32)
-    blocks = {k: seen[k][:, features:].reshape(companies, companies, -1) for k in ("network", "group", "members")}
+    assert np.array_equal(seen["network"][:, features], seen["echelon"][:, features])
+    assert twins["network"].feature_names[features] == twins["echelon"].feature_names[features] == "echelon_position"
+    begins = {"network": features + 1, "group": features, "members": features}
+    blocks = {k: seen[k][:, i:].reshape(companies, companies, -1) for k, i in begins.items()}
     assert np.array_equal(blocks["network"], np.broadcast_to(everyone, blocks["network"].shape))
     assert twins["members"].state.open_twin[:, 0].tolist() == [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
     for kind in ("group", "members"):

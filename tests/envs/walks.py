@@ -39,7 +39,7 @@ def everything() -> Scenario:
     competes with shop_5. mill_2 and maker_3 have one owner.
     """
     own = {"credit_limit": 500.0, "process_time": 1.5, "initial_on_hand": 8.0, "unit_cost": 1.0, "holding_cost": 0.1}
-    link = {"price": 3.0, "freight": 0.2, "initial_inputs": 6.0, "penalty": 0.5}
+    link = {"price": 3.0, "freight": 0.2, "initial_inputs": 6.0, "penalty": 0.5, "waiting_cost": 0.4}
     return Scenario.model_validate(
         {
             "name": "everything",
