@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,9 +18,10 @@ from ..errors import DescriptionError, near
 from ..luck import Luck, draw, stream
 from ..metrics import waste_remaining
 from ..objectives import Objective
+from ..observer import Observer
 from ..regimes import Regime, load_regime
 from ..scenarios import load_scenario
-from ..twins import BOUND, SHARED_BY_COMPANY, Seen, Twin
+from ..twins import BOUND, Seen, Twin
 
 INFO = (
     "end_customer_value",
@@ -124,13 +124,7 @@ class BatchEnv:
         self.decided: Decisions | None = None  # in the last period
         self.clipped = np.zeros(self.worlds, dtype=np.int64)
         self.value_so_far = np.zeros(self.worlds)  # end-customer value of this episode, money
-        lag = max(self.regime.twin_lag, self.regime.shared_twin_lag)
-        self._history: deque[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = deque(maxlen=lag + 1)
-        self._noise = {
-            side: [stream(s, 0, f"twin/{side}") for s in self.seeds]
-            for side, size in (("own", self.regime.twin_noise), ("shared", self.regime.shared_twin_noise))
-            if size > 0
-        }
+        self._observer = Observer(self.twin, self.seeds)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One period in every world: observations, rewards, terminated, truncated, infos.
@@ -186,25 +180,7 @@ class BatchEnv:
 
     def _observe(self) -> np.ndarray:
         """Observations of this moment (worlds, companies, features); call once per period."""
-        seen = Seen(self.state, self.flows, self.books, self.t)
-        own = self.twin.own_values(seen)
-        shared = self.twin.shared_values(seen, own)
-        visible = self.twin.visible(self.state) if self.regime.twin in SHARED_BY_COMPANY else None
-        self._history.append((own, shared, visible))
-        late = self._history[-1 - min(self.regime.twin_lag, len(self._history) - 1)]
-        shared_late = self._history[-1 - min(self.regime.shared_twin_lag, len(self._history) - 1)]
-        return self.twin.assemble(
-            self._noisy(late[0], "own", self.regime.twin_noise),
-            self._noisy(shared_late[1], "shared", self.regime.shared_twin_noise),
-            shared_late[2],
-        )
-
-    def _noisy(self, values: np.ndarray, side: str, size: float) -> np.ndarray:
-        """Values (features, companies, worlds) times 1 + size · a standard normal of each world's own stream."""
-        if size == 0:
-            return values
-        shocks = [rng.standard_normal(values.shape[:2]) for rng in self._noise[side]]
-        return values * (1.0 + size * np.stack(shocks, axis=-1))
+        return self._observer.look(Seen(self.state, self.flows, self.books, self.t))
 
     def _infos(self) -> dict[str, Any]:
         """`INFO` of the last period, (worlds,) each; zeros at reset, but for what the state itself tells."""

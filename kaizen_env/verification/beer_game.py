@@ -119,7 +119,7 @@ class Play:
 
     @property
     def value(self) -> float:
-        """End-customer value of the game: waiting costs what the penalty pays, so it is minus the cost of all stages."""
+        """End-customer value: waiting costs what the penalty pays, so it is minus the cost of all stages."""
         assert self.trajectory.books is not None
         return float(end_customer_value(self.trajectory.network, self.trajectory.books).sum())
 
