@@ -11,6 +11,8 @@ from kaizen_env.actions import Actions
 from kaizen_env.arrays import gather, segment_sum
 from kaizen_env.luck import stream
 
+from .savings import OwnKaizen
+
 RECORD = 20_000  # periods of demand from which its deviation is measured
 
 
@@ -24,6 +26,9 @@ class Facts:
     largest_order: np.ndarray  # what share 1 of the action `order` stands for, in its unit
     holding_cost: np.ndarray  # money per finished unit
     shortage_cost: np.ndarray  # money per unit that waits, mean over sales links by flow
+    extra_lead_time: np.ndarray  # periods from an order to its slowest input, beyond the mean transit time today
+    unseen_orders: np.ndarray  # share of the orders received that join the backlog after the company has decided
+    kaizen: OwnKaizen  # what its wastes cost it, and how they fall
 
     @staticmethod
     def of(network: Network, actions: Actions) -> Facts:
@@ -32,14 +37,40 @@ class Facts:
         throughput = company.throughput[:, 0]
         flow = segment_sum(sale.flow, sale.by_seller)[:, 0]
         penalty = segment_sum(sale.flow * sale.penalty, sale.by_seller)[:, 0]
+        extra, unseen = _delays(network, np.where(flow > 0, flow, 1.0))
+        deviation, shortage = _deviation(network), penalty / np.where(flow > 0, flow, 1.0)
         return Facts(
             throughput=throughput,
-            demand_deviation=_deviation(network),
+            demand_deviation=deviation,
             started=throughput / (1.0 - company.defect_rate[:, 0]),
             largest_order=actions.most[:, 0],
             holding_cost=company.holding_cost[:, 0],
-            shortage_cost=penalty / np.where(flow > 0, flow, 1.0),
+            shortage_cost=shortage,
+            extra_lead_time=extra,
+            unseen_orders=unseen,
+            kaizen=OwnKaizen.of(network, deviation, shortage),
         )
+
+
+def _delays(network: Network, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`extra_lead_time` and `unseen_orders` of every company (companies,); `flow` is what each sells, not 0.
+
+    An order without order lead time joins its seller's backlog in the period in which it is placed, after all have
+    decided, unless companies order one after the other (`ordering: cascade`).
+    """
+    purchase, trade, sale = network.purchase, network.trade, network.sale
+    transit, slowest = purchase.lead_time[:, 0], purchase.lead_time[:, 0].copy()
+    wait = np.tensordot(np.arange(len(trade.mail)), trade.mail[..., 0], axes=1)
+    slowest[gather(np.arange(network.purchases), purchase.trade)] += wait
+    longest = np.zeros(network.companies)
+    np.maximum.at(longest, purchase.buyer, slowest)
+    mean = np.bincount(purchase.buyer, transit) / np.bincount(purchase.buyer)
+    at_once = trade.mail[0, :, 0] * (network.scenario.ordering == "simultaneous")
+    unseen = segment_sum(
+        gather(np.concatenate((at_once[:, None], np.zeros((network.market_links, 1)))), sale.arranged) * sale.flow,
+        sale.by_seller,
+    )
+    return longest - mean, unseen[:, 0] / flow
 
 
 def _deviation(network: Network) -> np.ndarray:

@@ -47,8 +47,14 @@ class Pathwise(Learner):
     `iterations` steps of Adam on `worlds` fresh worlds of `periods` periods (the scenario's own by default; the first
     `warm_up` of them earn nothing). What a network says is a constant plus its answer to what is seen: constants are
     learnt at `constant_rate`, answers at `learning_rate`; both fall as a cosine to nothing. Gradients of a company
-    longer than `clip` are shortened. Where answers feed back on themselves so strongly that gradients explode, training
-    goes back to where they did not, and on at half the learning rate. `open_twin`: whether twins are open.
+    longer than `clip` are shortened.
+
+    `jitter`: levels are shifted in every world by a normal number with this standard deviation (periods of mean
+    throughput), which falls as the rates do. Where demand is constant, value is a jagged function of levels whose
+    slope at a point says little; this smooths it (Duchi, Bartlett & Wainwright 2012).
+
+    Where answers feed back on themselves so strongly that gradients explode, training goes back to where they did
+    not, and on at half the learning rate. `open_twin`: whether twins are open.
     """
 
     def __init__(
@@ -60,8 +66,9 @@ class Pathwise(Learner):
         periods: int | None = None,
         warm_up: int = 0,
         learning_rate: float = 0.002,
-        constant_rate: float = 0.05,
+        constant_rate: float = 0.1,
         clip: float = 1.0,
+        jitter: float = 0.5,
         open_twin: bool = True,
         checkpoint_every: int = 20,
     ) -> None:
@@ -69,6 +76,8 @@ class Pathwise(Learner):
             got = locals()[name]
             if isinstance(got, bool) or not isinstance(got, int) or got < least:
                 raise PolicyError(f"pathwise: {name}: got {got!r}; allowed: a whole number from {least} on")
+        if not 0 <= jitter < math.inf:
+            raise PolicyError(f"pathwise: jitter: got {jitter!r}; allowed: a number from 0 on")
         for name in ("learning_rate", "constant_rate", "clip"):
             if not 0 < locals()[name] < math.inf:
                 raise PolicyError(f"pathwise: {name}: got {locals()[name]!r}; allowed: a number above 0")
@@ -79,7 +88,7 @@ class Pathwise(Learner):
         self.hidden, self.shared = tuple(hidden), shared
         self.iterations, self.worlds, self.periods, self.warm_up = iterations, worlds, periods, warm_up
         self.learning_rate, self.constant_rate, self.clip = learning_rate, constant_rate, clip
-        self.open_twin, self.checkpoint_every = open_twin, checkpoint_every
+        self.jitter, self.open_twin, self.checkpoint_every = jitter, open_twin, checkpoint_every
         self.weights: dict[str, Tensor] = {}
 
     # --- acting -----------------------------------------------------------------------------------------------
@@ -115,7 +124,8 @@ class Pathwise(Learner):
         else:
             self.weights = head.fresh(env, game, generator)
         learnt = {name: values.requires_grad_() for name, values in self.weights.items() if name not in FIXED}
-        optimiser = torch.optim.Adam([{"params": [v], "lr": 0.0, "name": name} for name, v in learnt.items()])
+        groups = [{"params": [value], "lr": 0.0, "name": name} for name, value in learnt.items()]
+        optimiser = torch.optim.Adam(groups, betas=MEMORY)
         safe = Safe.of(learnt)
         if done:
             _restore_moments(optimiser, learnt, kept)
@@ -128,7 +138,7 @@ class Pathwise(Learner):
                 group["lr"] = falling * (self.constant_rate if constant else self.learning_rate * safe.rate)
             # Where each company is paid for its own, a shared network is one network per company that are all alike.
             used = {name: v.expand(head.companies, *v.shape[1:]) if alike else v for name, v in self.weights.items()}
-            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds)
+            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, self.jitter * falling)
             gradients = game.gradients(rewards, [used[name] for name in learnt])
             gradients = [g.sum(0, keepdim=True) if alike else g for g in gradients]
             length = self._apply(learnt, gradients)
@@ -208,6 +218,7 @@ class Safe:
 
 
 FIXED = ("mean", "spread")  # of observations: set before the first iteration
+MEMORY = (0.9, 0.95)  # Adam's: lengths fall by orders of magnitude on the way, so it must forget in tens of iterations
 EXPLOSION = 100.0  # times the usual length of a gradient
 MOST_RETURNS = 10
 KEEP_EVERY = 10  # iterations between two places to go back to
@@ -259,7 +270,7 @@ class Head:
         weights["spread"] = torch.ones(self.networks, 1, self.inputs, dtype=TYPE)
         looked: list[Tensor] = []
         with torch.no_grad():
-            game.play(self, weights, 0, min(self.policy.worlds, 32), looked)
+            game.play(self, weights, 0, min(self.policy.worlds, 32), looked=looked)
             inputs = torch.cat([self._inputs(one) for one in looked], dim=1)  # (companies, periods · worlds, inputs)
             if self.policy.shared:
                 inputs = inputs.reshape(1, -1, self.inputs)
@@ -267,8 +278,11 @@ class Head:
             weights["spread"] = torch.clamp(inputs.std(1, keepdim=True), min=LEAST_SPREAD)
         return weights
 
-    def __call__(self, weights: Mapping[str, Tensor], observations: Tensor) -> Tensor:
-        """Actions (worlds, companies, elements) for observations (worlds, companies, features)."""
+    def __call__(self, weights: Mapping[str, Tensor], observations: Tensor, shift: Tensor | float = 0.0) -> Tensor:
+        """Actions (worlds, companies, elements) for observations (worlds, companies, features).
+
+        Levels are shifted by `shift` (worlds, companies) periods of mean throughput.
+        """
         hidden = (self._inputs(observations) - weights["mean"]) / weights["spread"]
         hidden = torch.clamp(hidden, -LARGEST_INPUT, LARGEST_INPUT)
         layers = 1 + len(self.policy.hidden)
@@ -276,7 +290,7 @@ class Head:
             hidden = hidden @ weights[f"weight_{layer}"] + weights[f"bias_{layer}"]
             hidden = torch.tanh(hidden) if layer < layers - 1 else hidden
         said = weights["constant"] + hidden.permute(1, 0, 2)  # (worlds, companies, outputs)
-        level = said[..., 0]  # periods of mean throughput
+        level = said[..., 0] + shift  # periods of mean throughput
         amount = level - observations[..., self.position] if self.quantity else level
         parts = [torch.clamp(amount * self.per_share, 0.0, 1.0)[..., None]]
         if self.efforts:
@@ -317,11 +331,13 @@ class Game:
         weights: Mapping[str, Tensor],
         seed: int,
         worlds: int,
+        jitter: float = 0.0,
         looked: list[Tensor] | None = None,
     ) -> Tensor:
         """Mean reward per period of each company (companies,), over `worlds` worlds; what was seen goes to `looked`."""
         drawn = draw(self.drawn_from, seed, worlds, self.periods)
         luck = Luck(*(None if tape is None else torch.as_tensor(tape) for tape in drawn))
+        shift = jitter * torch.as_tensor(stream(seed, 0, "jitter").standard_normal((worlds, self.network.companies)))
         observer = Observer(self.twin, [seed + world for world in range(worlds)])
         state, flows, books = initial_state(self.network, luck.demand[0]), None, None
         total: Any = 0.0
@@ -329,7 +345,7 @@ class Game:
             observations = observer.look(Seen(state, flows, books, t))
             if looked is not None:
                 looked.append(observations)
-            decisions = self.actions.decisions(head(weights, observations), t)
+            decisions = self.actions.decisions(head(weights, observations, shift), t)
             alive = state.alive
             state, flows, books = step(self.network, state, decisions, luck.period(t))
             if t >= self.warm_up:

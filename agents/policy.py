@@ -105,7 +105,8 @@ class Setting:
 
     def order_share(self, order: np.ndarray) -> np.ndarray:
         """Orders (worlds, companies), in the unit of `order`, as shares of its range; beyond it, its end."""
-        return np.clip(order / self.facts.largest_order, 0.0, 1.0)
+        most = self.facts.largest_order  # 0 where nothing is ever sold
+        return np.clip(order / np.where(most > 0, most, 1.0), 0.0, 1.0)
 
 
 class Policy(ABC):
@@ -117,12 +118,16 @@ class Policy(ABC):
 
     memory = "none"  # what it remembers of an episode, in words for the results: "none", or how many periods
     options: dict[str, Any]  # the constructor's keyword arguments, kept by `__new__`
+    spec: str | None = None  # how `agents.loading.make_policy` found it
 
     def __new__(cls, *args: Any, **options: Any) -> Policy:
         self = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **options)
-        bound.arguments.pop("self", None)
-        self.options = {**bound.arguments.pop("options", {}), **bound.arguments}
+        signature = inspect.signature(cls.__init__)
+        self.options = {}
+        bound = signature.bind_partial(self, *args, **options).arguments
+        for name, value in list(bound.items())[1:]:  # the first is the policy itself
+            gathered = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            self.options |= value if gathered else {name: value}
         return self
 
     @property
@@ -154,6 +159,7 @@ class PerAgent(Policy):
 
     def __init__(self, function: Callable[[np.ndarray, str], Any]) -> None:
         self.function = function
+        self.options = {}  # the function itself is found again by its place
 
     @property
     def name(self) -> str:
