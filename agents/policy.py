@@ -10,7 +10,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -120,7 +120,7 @@ class Policy(ABC):
     options: dict[str, Any]  # the constructor's keyword arguments, kept by `__new__`
     spec: str | None = None  # how `agents.loading.make_policy` found it
 
-    def __new__(cls, *args: Any, **options: Any) -> Policy:
+    def __new__(cls, *args: Any, **options: Any) -> Self:
         self = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
         self.options = {}

@@ -254,9 +254,20 @@ def builtin() -> list[Result]:
 
 
 def best_local_levels() -> list[Result]:
-    """Example 6.1 on own twins: orders take a period per stage to carry demand upstream.
+    """Example 6.1 on own twins: orders take a period per stage to carry demand upstream."""
+    local, echelon = best_local_cost()
+    saved = 100 * (local / echelon - 1)
+    where = "model, section 7.2"
+    return [
+        Result("example 6.1: cost of the best local levels on own twins", where, BEST_LOCAL, local, 0.2),
+        Result("example 6.1: what own twins cost more than a shared one, in %", where, SAVED, saved, 0.3),
+    ]
 
-    The best local levels are searched for under one luck, by a shrinking grid, and measured under another.
+
+def best_local_cost() -> tuple[float, float]:
+    """Cost per period of the best local levels in example 6.1, and of the best echelon levels on the same luck.
+
+    The local levels are searched for under one luck, by a shrinking grid, and measured under another.
     """
     network = EXAMPLE.network("order_up_to")
     # Every stage but the first learns of demand a period late, and holds that much more.
@@ -268,10 +279,4 @@ def best_local_levels() -> list[Result]:
         centre = centre + moves[:, costs.argmin()]
     measured = EXAMPLE.tape(stream(SEED, 0, "measure"), 2 * WORLDS, PERIODS)
     local = float(EXAMPLE.cost(network, centre[:, None], measured).mean())
-    echelon = EXAMPLE.cost(EXAMPLE.echelon_network, np.array(EXAMPLE.echelon)[:, None], measured).mean()
-    saved = float(100 * (local / echelon - 1))
-    where = "model, section 7.2"
-    return [
-        Result("example 6.1: cost of the best local levels on own twins", where, BEST_LOCAL, local, 0.2),
-        Result("example 6.1: what own twins cost more than a shared one, in %", where, SAVED, saved, 0.3),
-    ]
+    return local, float(EXAMPLE.cost(EXAMPLE.echelon_network, np.array(EXAMPLE.echelon)[:, None], measured).mean())
