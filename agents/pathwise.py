@@ -50,8 +50,8 @@ class Pathwise(Learner):
     longer than `clip` are shortened.
 
     `jitter`: levels are shifted in every world by a normal number with this standard deviation (periods of mean
-    throughput), which falls as the rates do. Where demand is constant, value is a jagged function of levels whose
-    slope at a point says little; this smooths it (Duchi, Bartlett & Wainwright 2012).
+    throughput), which falls as the square of the rates. Where demand is constant, value is a jagged function of levels
+    whose slope at a point says little; this smooths it (Duchi, Bartlett & Wainwright 2012).
 
     Where answers feed back on themselves so strongly that gradients explode, training goes back to where they did
     not, and on at half the learning rate. `open_twin`: whether twins are open.
@@ -115,7 +115,10 @@ class Pathwise(Learner):
     def train(self, task: Task, seed: int, log: Log) -> None:
         env = task.env()
         setting = Setting.of(env, seed)
-        game = Game(env, self.periods or env.horizon, self.warm_up)
+        periods = self.periods or env.horizon
+        if periods <= self.warm_up:
+            raise PolicyError(f"pathwise: warm_up {self.warm_up} leaves none of the {periods} periods; shorten it")
+        game = Game(env, periods, self.warm_up)
         head = Head(self, setting)
         done, kept = log.start(self, task, seed)
         generator = torch.Generator().manual_seed(_seed_of(seed, "weights"))
@@ -138,7 +141,7 @@ class Pathwise(Learner):
                 group["lr"] = falling * (self.constant_rate if constant else self.learning_rate * safe.rate)
             # Where each company is paid for its own, a shared network is one network per company that are all alike.
             used = {name: v.expand(head.companies, *v.shape[1:]) if alike else v for name, v in self.weights.items()}
-            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, self.jitter * falling)
+            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, self.jitter * falling**2)
             gradients = game.gradients(rewards, [used[name] for name in learnt])
             gradients = [g.sum(0, keepdim=True) if alike else g for g in gradients]
             length = self._apply(learnt, gradients)
