@@ -28,6 +28,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """What `write_arrays` wrote; pickled objects are refused. Raises what `numpy.load` raises."""
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    """What `write_arrays` wrote; pickled objects are refused. Raises OSError, and ValueError for a broken file."""
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except Exception as error:  # NumPy, zipfile and zlib have one each for every way in which bytes may be wrong
+        raise ValueError(f"no arrays in {path.name}: {type(error).__name__}: {error}") from error

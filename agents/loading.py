@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import kaizen_env
-from kaizen_env import BatchEnv
+from kaizen_env import BatchEnv, Scenario
 from kaizen_env.errors import near
 
 from .files import read_arrays, replace, write_arrays
@@ -32,10 +32,12 @@ FORMAT = 1  # of a saved policy
 
 def names() -> list[str]:
     """The agents that this package brings."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if _is_agent(m.name))
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.ispkg and _is_agent(m.name)
+    )
 
 
-def make_policy(spec: str, **options: Any) -> Policy:
+def make_policy(spec: str, /, **options: Any) -> Policy:
     """The policy that `spec` names, made with `options`.
 
     `spec` is the name of an agent here (`order_up_to`), `package.module:Class`, or `path/to/file.py:Class`; instead of
@@ -45,8 +47,8 @@ def make_policy(spec: str, **options: Any) -> Policy:
     if not inspect.isclass(found):
         if options:
             raise PolicyError(f"policy '{spec}' is a function, which takes no options; got {', '.join(options)}")
-        return PerAgent(found)
-    allowed = inspect.signature(found).parameters
+        return _found_by(spec, PerAgent(found))
+    allowed = options_of(found)
     if not any(p.kind is p.VAR_KEYWORD for p in allowed.values()):
         for name in options:
             if name not in allowed:
@@ -56,11 +58,25 @@ def make_policy(spec: str, **options: Any) -> Policy:
         policy = found(**options)
     except PolicyError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyError(f"policy '{spec}' cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(policy, Policy):
         raise PolicyError(f"policy '{spec}' is no agents.policy.Policy; derive it from that class, or give a function")
+    return _found_by(spec, policy)
+
+
+def _found_by(spec: str, policy: Policy) -> Policy:
+    """The policy, which remembers how it was found: a file by its whole path, so that it is found from anywhere."""
+    place, _, attribute = spec.rpartition(":")
+    policy.spec = f"{Path(place).expanduser().resolve()}:{attribute}" if place.endswith(".py") else spec
     return policy
+
+
+def options_of(kind: Any) -> dict[str, inspect.Parameter]:
+    """The options of a class of policies, by name."""
+    if kind.__init__ is object.__init__:
+        return {}
+    return dict(list(inspect.signature(kind.__init__).parameters.items())[1:])  # all but the policy itself
 
 
 def find(spec: str) -> Any:
@@ -106,13 +122,13 @@ def _module(place: str, spec: str) -> ModuleType:
         return importlib.import_module(place)
     except PolicyError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyError(f"policy '{spec}' cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _is_agent(module: str) -> bool:
     """Whether a module of this package is an agent: it has one class of policies, named as the file is."""
-    text = (Path(__file__).parent / f"{module}.py").read_text() if not module.startswith("_") else ""
+    text = (Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8") if not module.startswith("_") else ""
     return re.search(rf"^class {_class_name(module)}\((Policy|Learner)\)", text, re.MULTILINE) is not None
 
 
@@ -134,23 +150,32 @@ def _agent_class(name: str) -> Any:
 
 def made_for(env: BatchEnv) -> dict[str, Any]:
     """What a policy that was trained in `env` fits: its scenario, regime and the names of what it sees and does."""
-    described = env.scenario.model_dump_json(exclude={"title", "description", "sources"})
     return {
         "scenario": env.scenario.name,
-        "scenario_hash": hashlib.sha256(described.encode()).hexdigest()[:16],
+        "scenario_hash": fingerprint(env.scenario),
         "regime": env.regime.model_dump(),
         "features": env.feature_names,
         "actions": env.action_names,
     }
 
 
+def fingerprint(scenario: Scenario) -> str:
+    """A short hash of what is simulated: of demand data the numbers, and not the file that they stand in."""
+    described = scenario.model_dump(mode="json", exclude={"title", "description", "sources"})
+    for market, data in zip(scenario.markets, described["markets"], strict=True):
+        rows = getattr(market.demand, "_rows", None)
+        if rows is not None:
+            data["demand"]["file"] = hashlib.sha256(rows.tobytes()).hexdigest()
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
+
+
 def save_policy(policy: Policy, folder: str | Path, env: BatchEnv, spec: str | None = None) -> Path:
     """Write `policy`, made for `env`, to `folder`, which is created; a policy saved there is replaced, file by file.
 
-    `spec` is how `make_policy` finds it; by default from its class. Raises PolicyError for options that are no data.
+    `spec` is how `make_policy` finds it; by default as it found this one, or by the place of its class.
+    Raises PolicyError for options that are no data.
     """
-    kind = type(policy)
-    spec = spec or (policy.name if kind.__module__.startswith("agents.") else f"{kind.__module__}:{kind.__qualname__}")
+    spec = spec or policy.spec or _place_of(policy)
     written = {
         "format": FORMAT,
         "kaizen_env": kaizen_env.__version__,
@@ -169,6 +194,13 @@ def save_policy(policy: Policy, folder: str | Path, env: BatchEnv, spec: str | N
     return path
 
 
+def _place_of(policy: Policy) -> str:
+    kind = policy.function if isinstance(policy, PerAgent) else type(policy)
+    if kind.__module__.startswith("agents."):
+        return policy.name
+    return f"{kind.__module__}:{getattr(kind, '__qualname__', type(kind).__qualname__)}"
+
+
 def load_policy(folder: str | Path, env: BatchEnv | None = None, *, anywhere: bool = False) -> Policy:
     """The policy saved in `folder`; with `env`, checked to have been made for it.
 
@@ -179,7 +211,7 @@ def load_policy(folder: str | Path, env: BatchEnv | None = None, *, anywhere: bo
     file = path / "policy.json"
     try:
         saved = json.loads(file.read_text())
-        spec, options, fits = saved["policy"], saved["options"], saved["made_for"]
+        spec, options, fits = saved["policy"], dict(saved["options"]), dict(saved["made_for"])
         arrays = read_arrays(path / "arrays.npz")
     except FileNotFoundError as error:
         raise PolicyError(f"no policy is saved in {path}: {error.filename} is missing") from None
@@ -195,7 +227,14 @@ def load_policy(folder: str | Path, env: BatchEnv | None = None, *, anywhere: bo
     if env is not None:
         check_fits(fits, env, f"the policy in {path} ('{spec}')", anywhere=anywhere)
     policy = make_policy(spec, **options)
-    policy.restore(arrays)
+    try:
+        policy.restore(arrays)
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError(
+            f"the arrays in {path} are not those of policy '{spec}' ({type(error).__name__}: {error}); save it anew"
+        ) from error
     return policy
 
 

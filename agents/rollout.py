@@ -136,6 +136,8 @@ class Guard:
             actions = np.asarray(given)
         except ValueError:
             raise PolicyError(f"{where}: the actions are ragged; one array of equal rows is needed") from None
+        except Exception as error:  # a tensor that has a gradient, for one
+            raise PolicyError(f"{where}: the actions cannot be read as a NumPy array: {_said(error)}") from error
         shape = (setting.worlds, len(setting.companies), len(setting.action_names))
         if actions.dtype.kind not in "fiu":
             raise PolicyError(

@@ -79,6 +79,10 @@ class Log:
         self.folder.mkdir(parents=True, exist_ok=True)
         if resume:
             self._load()
+        elif (self.folder / "checkpoint.npz").exists():
+            raise TrainingError(
+                f"{self.folder} holds a checkpoint; go on from it with resume=True, or name another folder"
+            )
         self._write_rows()
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -126,7 +130,10 @@ class Log:
             self.progress(step, total, numbers)
 
     def checkpoint(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep what is needed to go on after `step`; a kill leaves the last checkpoint or this one, whole."""
+        """Keep what is needed to go on after `step`; a kill leaves the last checkpoint or this one, whole.
+
+        The row of `step` is recorded before: rows after the checkpoint are done again on resume, none is missing.
+        """
         if self.folder is None:
             return
         replace(self.folder / "checkpoint.json", json.dumps(self._owner).encode())
@@ -144,14 +151,16 @@ class Log:
         try:
             arrays = read_arrays(file)
             step = int(arrays.pop("_step"))
-            with (self.folder / "training.csv").open(newline="") as rows:
-                read = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(rows)]
+            lines = (self.folder / "training.csv").read_text().splitlines(keepends=True)
+            if lines and not lines[-1].endswith("\n"):  # cut by a full disk
+                lines.pop()
+            read = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(lines)]
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise TrainingError(
                 f"the checkpoint {file} is broken ({type(error).__name__}: {error}); remove it to begin anew"
             ) from None
         self._start = step, arrays
-        self.rows = [row for row in read if row["step"] <= step]
+        self.rows = [row | {"step": int(row["step"])} for row in read if row["step"] <= step]
 
     def _write_rows(self) -> None:
         """The rows up to the checkpoint, and no more."""

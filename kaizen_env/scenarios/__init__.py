@@ -26,19 +26,19 @@ def scenarios() -> list[str]:
     return sorted(entry.name[:-5] for entry in resources.files(__name__).iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario, folder: str | Path = "") -> Scenario:
     """A validated scenario from what the user gave.
 
     `spec` is a built-in name (`serial`), the path of a YAML file, a mapping with the fields of `Scenario`, or a
     mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`.
     `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario and changes top-level fields of it, and with
-    `groups: {company: owner, …}` who owns whom.
+    `groups: {company: owner, …}` who owns whom. Paths inside a mapping start at `folder`.
     Raises `DescriptionError` with one line per problem; a partial network is never returned.
     """
     if isinstance(spec, Scenario):
         return spec
     if isinstance(spec, Mapping):
-        return _from_mapping(dict(spec), "the scenario given", Path())
+        return _from_mapping(dict(spec), "the scenario given", Path(folder))
     name = str(spec)
     if name in scenarios():
         with resources.as_file(resources.files(__name__) / f"{name}.yaml") as path:
