@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from .ordering import Levels, check_numbers, needs, order_up_to, per_company, protection, within_reach
 from .policy import Policy, Setting
@@ -32,7 +32,7 @@ class OrderUpTo(Policy):
         b, h = facts.shortage_cost, facts.holding_cost
         known = (b > 0) & (h > 0)
         ratio = np.where(known, b / np.where(known, b + h, 1.0), self.service)
-        self.z = stats.norm.ppf(ratio)  # (companies,)
+        self.z = ndtri(ratio)  # (companies,)
         self.given = None
         if self.levels is not None:
             self.given = per_company(setting, self.levels, "levels")

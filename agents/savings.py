@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from kaizen_env import Network
 from kaizen_env.arrays import gather, segment_sum
@@ -191,7 +191,7 @@ def _safety(holding: np.ndarray, shortage: np.ndarray, spread: np.ndarray, time:
     b / (h + b) (Snyder & Shen 2019, equation 4.30); this is its slope in `time`.
     """
     both = np.where(holding + shortage > 0, holding + shortage, 1.0)
-    density = norm.pdf(norm.ppf(shortage / both))
+    density = np.exp(-0.5 * np.square(ndtri(shortage / both))) / np.sqrt(2.0 * np.pi)
     return (holding + shortage) * density * spread / (2.0 * np.sqrt(time))
 
 
@@ -210,7 +210,7 @@ def _congestion(
     slack = np.where(np.isinf(capacity), 1.0, capacity - started)
     slack = np.where(np.abs(slack) <= CLOSE * started, 0.0, slack) + np.zeros_like(spread)
     scale = np.where(spread > 0, spread, 1.0)
-    behind = norm.cdf(-np.sqrt(steps) * slack / scale)  # (companies, periods)
+    behind = ndtr(-np.sqrt(steps) * slack / scale)  # (companies, periods)
     behind = np.where(spread > 0, behind, slack < 0)
     growth = (behind * (1.0 - (steps - 1) / periods)).sum(axis=1, keepdims=True)
     dear = np.maximum(network.company.holding_cost, shortage)

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"known_optima: no problem begins with '{given.problem}'; there are: {names}", file=sys.stderr)
         return 2
     table = Table(title=f"{given.learner}: reached and known")
-    for column in ("problem", "regime", "measured", "known", "reached", "apart", "seed", "seconds"):
+    for column in ("problem", "regime", "measured", "known", "reached", "apart", "seed", "CPU s"):
         table.add_column(column, justify="left" if column in ("problem", "regime", "measured") else "right")
     too_good = 0
     columns = (TextColumn("{task.description:44}"), BarColumn(), TimeRemainingColumn())
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
 def train(
     name: str, chosen: Mapping[str, Any], problem: Problem, seed: int, progress: Progress, task: Any
 ) -> tuple[Learner, float]:
-    """A learner trained on a problem, and the seconds that it took."""
+    """A learner trained on a problem, and the seconds of one core that it took."""
     learner = make_policy(name, **chosen)
     if not isinstance(learner, Learner):
         raise PolicyError(f"'{name}' is a rule: it does not learn; give a learner, e.g. pathwise")
@@ -111,9 +111,9 @@ def train(
     def show(done: int, total: int, _: Mapping[str, float]) -> None:
         progress.update(task, completed=done, total=total)
 
-    begun = time.perf_counter()
+    begun = time.process_time()
     learner.train(problem.task, seed, Log(progress=show))
-    return learner, time.perf_counter() - begun
+    return learner, time.process_time() - begun
 
 
 def beaten(problem: Problem, result: Found) -> bool:
