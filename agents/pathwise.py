@@ -50,8 +50,9 @@ class Pathwise(Learner):
     longer than `clip` are shortened.
 
     `jitter`: levels are shifted in every world by a normal number with this standard deviation (periods of mean
-    throughput), which falls as the square of the rates. Where demand is constant, value is a jagged function of levels
-    whose slope at a point says little; this smooths it (Duchi, Bartlett & Wainwright 2012).
+    throughput), which falls as the square of the rates. Without luck, value is a jagged function of levels whose slope
+    at a point says little; this smooths it (Duchi, Bartlett & Wainwright 2012). Luck smooths too, and shifts on top of
+    it can lead into another valley: so by default it is 0.5 where all worlds are alike, and else 0.
 
     Where answers feed back on themselves so strongly that gradients explode, training goes back to where they did
     not, and on at half the learning rate. `open_twin`: whether twins are open.
@@ -68,7 +69,7 @@ class Pathwise(Learner):
         learning_rate: float = 0.002,
         constant_rate: float = 0.1,
         clip: float = 1.0,
-        jitter: float = 0.5,
+        jitter: float | None = None,
         open_twin: bool = True,
         checkpoint_every: int = 20,
     ) -> None:
@@ -76,8 +77,8 @@ class Pathwise(Learner):
             got = locals()[name]
             if isinstance(got, bool) or not isinstance(got, int) or got < least:
                 raise PolicyError(f"pathwise: {name}: got {got!r}; allowed: a whole number from {least} on")
-        if not 0 <= jitter < math.inf:
-            raise PolicyError(f"pathwise: jitter: got {jitter!r}; allowed: a number from 0 on")
+        if jitter is not None and not 0 <= jitter < math.inf:
+            raise PolicyError(f"pathwise: jitter: got {jitter!r}; allowed: a number from 0 on, or null")
         for name in ("learning_rate", "constant_rate", "clip"):
             if not 0 < locals()[name] < math.inf:
                 raise PolicyError(f"pathwise: {name}: got {locals()[name]!r}; allowed: a number above 0")
@@ -120,6 +121,7 @@ class Pathwise(Learner):
             raise PolicyError(f"pathwise: warm_up {self.warm_up} leaves none of the {periods} periods; shorten it")
         game = Game(env, periods, self.warm_up)
         head = Head(self, setting)
+        jitter = self.jitter if self.jitter is not None else JITTER * game.all_alike
         done, kept = log.start(self, task, seed)
         generator = torch.Generator().manual_seed(_seed_of(seed, "weights"))
         if done:
@@ -141,7 +143,7 @@ class Pathwise(Learner):
                 group["lr"] = falling * (self.constant_rate if constant else self.learning_rate * safe.rate)
             # Where each company is paid for its own, a shared network is one network per company that are all alike.
             used = {name: v.expand(head.companies, *v.shape[1:]) if alike else v for name, v in self.weights.items()}
-            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, self.jitter * falling**2)
+            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, jitter * falling**2)
             gradients = game.gradients(rewards, [used[name] for name in learnt])
             gradients = [g.sum(0, keepdim=True) if alike else g for g in gradients]
             length = self._apply(learnt, gradients)
@@ -222,6 +224,7 @@ class Safe:
 
 FIXED = ("mean", "spread")  # of observations: set before the first iteration
 MEMORY = (0.9, 0.95)  # Adam's: lengths fall by orders of magnitude on the way, so it must forget in tens of iterations
+JITTER = 0.5  # periods of mean throughput
 EXPLOSION = 100.0  # times the usual length of a gradient
 MOST_RETURNS = 10
 KEEP_EVERY = 10  # iterations between two places to go back to
@@ -327,6 +330,12 @@ class Game:
         self.common = env.regime.control == "planner" or (
             env.regime.objective == "network" and env.regime.shared_weight == 1.0
         )
+
+    @property
+    def all_alike(self) -> bool:
+        """Whether luck makes no difference between worlds."""
+        tapes = [tape for tape in draw(self.drawn_from, 0, 2, self.periods) if tape is not None]
+        return all(bool((tape[..., 0] == tape[..., 1]).all()) for tape in tapes)
 
     def play(
         self,

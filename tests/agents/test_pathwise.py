@@ -246,6 +246,25 @@ def test_what_keeps_exploding_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
         trained(Task.of("serial", "isolated", periods=8))
 
 
+def test_levels_are_shifted_only_where_luck_does_not_do_it() -> None:
+    """Seen to fail: shifts everywhere, which led into a worse valley on own twins of example 6.1."""
+    assert Game(Task.of("beer_game").env(), 8, 0).all_alike
+    assert not Game(Task.of("serial").env(), 8, 0).all_alike
+    stormy = Task.of(RANDOM).scenario.changed(
+        markets=[
+            {"name": m.name, "demand": {"process": "constant", "mean": 5}} for m in Task.of(RANDOM).scenario.markets
+        ],
+        disruptions=[
+            {"name": "fire", "company": Task.of(RANDOM).scenario.companies[0].name, "probability": 0.5, "duration": 2}
+        ],
+    )
+    assert not Game(Task.of(stormy).env(), 8, 0).all_alike
+    task, log = Task.of("serial", periods=8), [Log(), Log()]
+    trained(task, log=log[0], iterations=1)
+    trained(task, log=log[1], iterations=1, jitter=0.0)
+    assert log[0].rows == log[1].rows
+
+
 def test_efforts_are_shares_of_one_team_and_twins_are_open_as_asked() -> None:
     """Seen to fail: a sigmoid per effort; twins always open."""
     for open_twin in (True, False):
