@@ -10,10 +10,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Ray and TorchRL insist on versions that need not be those of everybody else: an environment of their own.
 EXTRAS := .venv-extras
+# SuperSuit, which training speed is compared with.
+SUPERSUIT := .venv-supersuit
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help install test extras verify demo speed lint format clean
+.PHONY: help install test extras verify demo speed speed-training lint format clean
 
 # pyright looks on PyPI for a newer version of itself unless told not to.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -21,7 +23,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export OMP_NUM_THREADS ?= 1
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## set up .venv with the versions in constraints.txt
 
@@ -39,6 +41,9 @@ demo: verify ## the main job so far: verify
 speed: $(INSTALLED) ## measure simulated periods per second
 	$(BIN)/python scripts/speed.py
 
+speed-training: $(INSTALLED) $(SUPERSUIT)/.installed ## measure PPO here against SuperSuit, in .venv-supersuit
+	$(BIN)/python scripts/speed.py --training
+
 lint: $(INSTALLED) ## ruff (lint and format check) and pyright
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -48,11 +53,11 @@ format: $(INSTALLED) ## rewrite the code as ruff wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## remove .venv and .venv-extras, caches and builds (runs/ stays)
-	rm -rf .venv $(EXTRAS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv*, caches and builds (runs/ stays)
+	rm -rf .venv $(EXTRAS) $(SUPERSUIT) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python $(EXTRAS)/bin/python:
+$(BIN)/python $(EXTRAS)/bin/python $(SUPERSUIT)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "kaizen-env needs Python 3.11 or newer, but $(PYTHON) is %d.%d: install a newer one, or name it: make PYTHON=python3.13 ..." % v[:2])'
 	$(PYTHON) -m venv $(@:/bin/python=)
 
@@ -62,4 +67,8 @@ $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 
 $(EXTRAS)/.installed: pyproject.toml constraints.txt | $(EXTRAS)/bin/python
 	$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray,torchrl]" pytest
+	@touch $@
+
+$(SUPERSUIT)/.installed: constraints.txt | $(SUPERSUIT)/bin/python
+	$(SUPERSUIT)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt supersuit mpe2 pettingzoo stable_baselines3 torch
 	@touch $@
