@@ -162,10 +162,18 @@ GAME = Game(5, 1, 1, 2.0, 1.0, 15.0)  # Cachon & Zipkin (1999): demand, lead tim
 
 
 def inventory_game(share: float) -> Scenario:
-    """The inventory game with the retailer's share of the penalty; customers bear what the penalty makes good."""
+    """The inventory game with the retailer's share of the penalty; customers bear what the penalty makes good.
+
+    Both start with two periods' demand, so that `order`, which goes up to twice what keeps the stocks of the start,
+    reaches every equilibrium.
+    """
     scenario = GAME.scenario(share)
     link = scenario.market_links[0]
-    return scenario.changed(market_links=[link.model_copy(update={"waiting_cost": link.penalty})], periods=60)
+    return scenario.changed(
+        companies=[c.model_copy(update={"initial_on_hand": 2 * GAME.demand}) for c in scenario.companies],
+        market_links=[link.model_copy(update={"waiting_cost": link.penalty})],
+        periods=60,
+    )
 
 
 def equilibrium(share: float) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
     python scripts/speed.py              all cases, about two minutes
     python scripts/speed.py --seconds 1  a quicker look
+    python scripts/speed.py --training   how fast PPO trains, against SuperSuit: see speed_training.py
 
 Every case runs whole periods with kaizen and all other features on, and no observations: every channel of waste,
 learning, culture, open twins, losses, penalties and order lead times, and in the chain also goodwill, bankruptcy,
@@ -70,7 +71,13 @@ def seconds_per_period(network: Network, worlds: int, budget: float) -> list[flo
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="CPU seconds for each case (default 4)")
-    budget = parser.parse_args(arguments).seconds
+    parser.add_argument("--training", action="store_true", help="measure training with PPO instead")
+    given = parser.parse_args(arguments)
+    if given.training:
+        import speed_training
+
+        return speed_training.report()
+    budget = given.seconds
     console = Console(width=None if sys.stdout.isatty() else 110)
     backends = ["numpy", "torch"]
     try:

@@ -9,6 +9,7 @@ import pytest
 from walks import AXES, PLANNERS, REST, WORK, all_scenarios, everything, mortal, random_actions
 
 from kaizen_env import BatchEnv, PlannerEnv, Scenario
+from kaizen_env.errors import DescriptionError
 
 torch = pytest.importorskip("torch", reason="needs the extra `training`")
 pytest.importorskip("stable_baselines3", reason="needs the extra `training`")
@@ -18,7 +19,7 @@ from stable_baselines3.common.env_checker import check_env  # noqa: E402
 from stable_baselines3.common.evaluation import evaluate_policy  # noqa: E402
 from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor, VecNormalize  # noqa: E402
 
-from kaizen_env.envs.sb3 import BatchVecEnv  # noqa: E402
+from kaizen_env.envs.sb3 import BatchVecEnv, PlannerVecEnv  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -217,6 +218,118 @@ def test_one_policy_per_company() -> None:
                 assert np.array_equal(last, told["final_observation"][:, 3])
 
 
+@pytest.mark.parametrize("company", [None, "maker_4"])
+def test_codes_of_companies_and_the_state(company: str | None) -> None:
+    """What the twin shows, then 1 at the company's own place, then the true state: of the end too, when it is over.
+
+    Seen to fail: the state of the next episode's start at the horizon; codes by world; the state of world 0 for all.
+    """
+    batch, twin = (BatchEnv(everything(), "kaizen2", worlds=3, periods=4) for _ in range(2))
+    twin.auto_reset = False
+    world = BatchVecEnv(batch, company=company, company_code=True, state=True)
+    rows, features = len(world.rows), len(batch.feature_names)
+    assert world.seen == features + 6
+    assert world.observation_space.shape == (world.seen + twin.global_state_space.shape[0],)
+    world.seed(4)
+    observations, (shown, _) = array(world.reset()), twin.reset(seed=4)
+
+    def check(seen: np.ndarray) -> None:
+        by_row = seen.reshape(3, rows, -1)
+        assert seen.dtype == np.float32
+        assert np.array_equal(by_row[..., :features], shown[:, world.rows])
+        assert np.array_equal(by_row[..., features : world.seen], np.tile(np.eye(6)[world.rows], (3, 1, 1)))
+        state = twin.global_state()
+        assert not np.array_equal(state[0], state[1])
+        assert np.array_equal(by_row[..., world.seen :], np.repeat(state[:, None], rows, axis=1))
+
+    check(observations)
+    for period in range(1, 5):
+        actions = np.zeros((3, 6, len(batch.action_names)))
+        actions[:, world.rows] = np.linspace(-1, 1, 3 * rows).reshape(3, rows, 1)
+        observations, _, dones, infos = world.step(actions[:, world.rows].reshape(3 * rows, -1))
+        shown = twin.step(actions)[0]
+        assert dones.all() == (period == 4)
+        check(np.stack([info["terminal_observation"] for info in infos]) if dones.all() else array(observations))
+    first, state = array(observations), batch.global_state()
+    assert np.array_equal(first[:, world.seen :], np.repeat(state, rows, axis=0))
+    assert not np.array_equal(state, batch.global_state(ended=True))
+
+
+def test_infos_are_shared_until_a_row_is_done() -> None:
+    """A learner may write into the info of a row that is done, and writes into no other.
+
+    Seen to fail: `terminal_observation` written into the info that the rows of a world share.
+    """
+    world = BatchVecEnv(BatchEnv("serial", worlds=2, periods=2))
+    world.reset()
+    shared = world.step(np.zeros((6, 1)))[3]
+    assert shared[0] is shared[2]
+    assert shared[0] is not shared[3]
+    last = world.step(np.zeros((6, 1)))[3]
+    assert len({id(info) for info in last}) == 6
+
+
+@pytest.mark.parametrize("axes", PLANNERS)
+@pytest.mark.parametrize("state", [False, True])
+def test_a_planner_in_many_worlds(axes: str, state: bool) -> None:
+    """Row w is the `PlannerEnv` that was reset with the seed of world w, to the last bit; before the state, if asked.
+
+    Seen to fail: the mean of rewards for their sum; all blocks of a network twin; actions by element first.
+    """
+    batch = BatchEnv(everything(), AXES[axes], worlds=2, periods=4)
+    world = PlannerVecEnv(batch, state=state)
+    alone = [PlannerEnv(everything(), AXES[axes], periods=4) for _ in range(2)]
+    assert world.action_space == alone[0].action_space
+    assert (world.observation_space == alone[0].observation_space) == (not state)
+    elements = world.seen
+    world.seed(8)
+    observations = array(world.reset())
+    wanted = [env.reset(seed=8 + w)[0] for w, env in enumerate(alone)]
+    rng = np.random.default_rng(0)
+    for period in range(1, 5):
+        assert np.array_equal(observations[:, :elements], np.stack(wanted))
+        assert not state or np.array_equal(observations[:, elements:], batch.global_state())
+        actions = rng.uniform(-1, 1, (2, *(world.action_space.shape or ())))
+        observations, rewards, dones, infos = world.step(actions)
+        told = [env.step(action) for env, action in zip(alone, actions, strict=True)]
+        wanted = [one[0] for one in told]
+        np.testing.assert_allclose(rewards, [one[1] for one in told], rtol=1e-6)
+        assert dones.tolist() == [one[2] or one[3] for one in told] == [period == 4] * 2
+    for w, info in enumerate(infos):
+        assert np.array_equal(info["terminal_observation"][:elements], wanted[w])
+        assert info["TimeLimit.truncated"] is True
+        assert info["network_profit"] == pytest.approx(told[w][4]["network_profit"])
+
+
+def test_a_planner_without_companies_is_done() -> None:
+    """In `mortal` all go bankrupt in period 4 of world 0: done then, not truncated, idle, done again at the horizon.
+
+    Seen to fail: done with the first company that goes; truncated at the horizon though all are gone; rewards after.
+    """
+    costly = [company.model_copy(update={"holding_cost": 1e-3}) for company in mortal().companies]  # also when bankrupt
+    world = PlannerVecEnv(BatchEnv(mortal(), "super_enterprise", worlds=2, companies=costly))
+    world.seed(3)
+    world.reset()
+    for episode in range(2):
+        for t in range(6):
+            actions = np.tile(REST, (2, 3, 1))
+            if t >= 1:
+                actions[0, 1] = WORK
+            if t >= 2:
+                actions[0] = WORK
+            _, rewards, dones, infos = world.step(actions.reshape(2, -1))
+            assert dones.tolist() == [t in (LAST, 5), t == 5], (episode, t)
+            assert (rewards[0] == 0) == (t > LAST)
+            for row, info in enumerate(infos):
+                assert ("TimeLimit.truncated" in info) == dones[row]
+            if dones[0]:
+                assert infos[0]["TimeLimit.truncated"] is False
+        assert infos[1]["TimeLimit.truncated"] is True
+
+
+LAST = 4  # period in which the last company of world 0 goes
+
+
 @pytest.mark.parametrize("company", [None, "company_2"])
 def test_learners_learn_and_companies_may_die_on_the_way(company: str | None) -> None:
     """Two rollouts with the wrappers that people use, over many ends of both kinds; and an evaluation.
@@ -255,6 +368,14 @@ def test_what_does_not_fit_is_refused() -> None:
         BatchVecEnv(BatchEnv("serial", auto_reset=False))
     with pytest.raises(ValueError, match=r"company 'retail' is not in the network; .*factory, wholesaler, retailer"):
         BatchVecEnv(BatchEnv("serial"), company="retail")
+    with pytest.raises(DescriptionError, match="one agent per company; use BatchVecEnv"):
+        PlannerVecEnv(BatchEnv("serial", "isolated"))
+    with pytest.raises(DescriptionError, match="give twin_lag and twin_noise"):
+        PlannerVecEnv(BatchEnv("serial", "super_enterprise", shared_twin_lag=1))
+    begun = BatchEnv("serial")
+    begun.reset(seed=1)
+    with pytest.raises(RuntimeError, match="no episode has ended yet"):
+        begun.global_state(ended=True)
     world = BatchVecEnv(BatchEnv("serial", worlds=2))
     world.seed(0)
     world.reset()
