@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kaizen_env import BatchEnv, Regime, Scenario
-from kaizen_env.dynamics import end_customer_value
+from kaizen_env.dynamics import State, end_customer_value
 from kaizen_env.simulation import RECORDS, Trajectory, stacked
 
 from .policy import Policy, PolicyError, Setting
@@ -56,8 +56,19 @@ def run(
     return run_in(BatchEnv(scenario, regime, len(seeds), auto_reset=False, **overrides), policy, seeds, seed, record)
 
 
-def run_in(env: BatchEnv, policy: Policy, seeds: Sequence[int], seed: int = 0, record: Iterable[str] = ()) -> Episode:
-    """As `run`, in an environment that is there already and was made with auto_reset=False."""
+def run_in(
+    env: BatchEnv,
+    policy: Policy,
+    seeds: Sequence[int],
+    seed: int = 0,
+    record: Iterable[str] = (),
+    watch: Callable[[State, BatchEnv], None] | None = None,
+) -> Episode:
+    """As `run`, in an environment that is there already and was made with auto_reset=False.
+
+    `watch` is called after every period with the state that the period began with, and the environment: for long
+    episodes of large networks, whose records would not fit into memory.
+    """
     kept = tuple(record)
     if unknown := set(kept) - set(RECORDS):
         raise ValueError(f"record has {sorted(unknown)}; allowed: {', '.join(RECORDS)}")
@@ -77,6 +88,8 @@ def run_in(env: BatchEnv, policy: Policy, seeds: Sequence[int], seed: int = 0, r
         totals["surplus"] = totals["surplus"] + env.books.customers[0]
         totals["fees"] = totals["fees"] + env.books.fee.sum(axis=0)
         totals["reward"] = totals["reward"] + rewards.T
+        if watch is not None:
+            watch(before, env)
         now = {"states": before, "flows": env.flows, "books": env.books, "decisions": env.decided}
         for name in kept:
             records[name].append(now[name])

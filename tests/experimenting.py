@@ -1,4 +1,4 @@
-"""Running scripts/train.py and scripts/benchmark.py in tests, and policies to run with them."""
+"""Running scripts/train.py, benchmark.py and compare.py in tests, and policies to run with them."""
 
 from __future__ import annotations
 

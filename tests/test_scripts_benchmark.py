@@ -318,9 +318,10 @@ def test_the_interval_of_what_does_not_vary() -> None:
 @pytest.mark.parametrize("config", sorted((experimenting.ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_configs_of_the_repository_can_be_used(config: Path) -> None:
     """Each is found whole: scenarios, regimes, policies and their options."""
-    from agents.experiments.config import BenchmarkConfig, TrainConfig
+    from agents.experiments.config import BenchmarkConfig, CompareConfig, TrainConfig
 
-    kind = BenchmarkConfig if "policies" in yaml.safe_load(config.read_text()) else TrainConfig
+    given = yaml.safe_load(config.read_text())
+    kind = BenchmarkConfig if "policies" in given else TrainConfig if "regime" in given else CompareConfig
     for choice in load_experiment(config, kind).policies.values():
         choice.make()
 

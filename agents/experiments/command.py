@@ -21,7 +21,7 @@ from kaizen_env import DescriptionError
 
 from ..policy import PolicyError
 from .budget import Budget, estimates
-from .config import BenchmarkConfig, Experiment, TrainConfig, as_yaml, load_experiment
+from .config import BenchmarkConfig, Config, Experiment, as_yaml, load_experiment
 from .folder import RunError, RunFolder, file_name
 from .jobs import run_all
 from .unit import Outcome, Unit, is_learner, units
@@ -55,7 +55,7 @@ def _jobs(text: str) -> int:
 
 def carry_out(
     name: str,
-    kind: type[TrainConfig] | type[BenchmarkConfig],
+    kind: type[Config],
     given: argparse.Namespace,
     report: Callable[[Experiment, RunFolder, list[Outcome], Console], None],
     policies: Sequence[str] = (),
@@ -65,9 +65,8 @@ def carry_out(
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
         experiment = load_experiment(given.config, kind, given.set, policies)
-        if kind is TrainConfig:
-            for choice in experiment.policies.values():
-                choice.make()  # the one that there is: without it there is nothing to run
+        if kind is not BenchmarkConfig:
+            next(iter(experiment.policies.values())).make()  # without it there is nothing to run
         path = given.output or Path("runs") / file_name(experiment.name)
         if given.dry_run:
             return _foretell(name, experiment, path, given.jobs, console)
@@ -118,6 +117,8 @@ def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, console:
     whole = f"{_time((training + evaluation) / min(jobs, len(work)))} with --jobs {jobs}"
     more = f", and {unknown} trainings whose first step takes too long to tell" if unknown else ""
     print(f"# about {whole} (training {_time(training)}, evaluation {_time(evaluation)}){more}")
+    if experiment.config.get("foresight"):
+        print(f"# and foresight in {experiment.evaluation.worlds} worlds, which is not in this time")
     wrong: list[Budget] = [budget for budget in found if budget.error]
     for line in dict.fromkeys(budget.error for budget in wrong):
         print(f"{name}: {line}", file=sys.stderr)

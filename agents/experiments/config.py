@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -19,10 +19,12 @@ from kaizen_env.description import Name, Part
 from kaizen_env.errors import from_validation, near
 
 from ..loading import load_policy, make_policy
-from ..policy import Policy
+from ..policy import Policy, PolicyError, Setting
+from ..training import Learner
 from .reading import changed, read_yaml
 
 REFERENCE = "static"  # what every policy is compared with
+COMPARED = ("static", "isolated", "transparent", "aligned", "kaizen2")
 MOST_WORLDS = 1_000_000
 EVALUATION = 2**40  # luck of evaluation has seeds from here on; that of training has smaller ones
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -89,6 +91,7 @@ class PolicyChoice(Part):
 class Config(Part):
     """What every experiment may say."""
 
+    kind: ClassVar[str] = "experiment"
     name: Name | None = None  # by default the name of the file
     seeds: Annotated[list[Seed], Field(min_length=1, default_factory=lambda: [0])]  # one training each
     evaluation: Evaluation = Evaluation()
@@ -105,6 +108,8 @@ class Config(Part):
 class TrainConfig(Config):
     """One policy in one regime of one network, with any seeds."""
 
+    kind: ClassVar[str] = "train"
+
     scenario: Any  # what load_scenario takes
     regime: Any  # a name, axes, or {regime: NAME, axes …}; with a label where wanted
     policy: PolicyChoice
@@ -113,9 +118,28 @@ class TrainConfig(Config):
 class BenchmarkConfig(Config):
     """Policies × scenarios × regimes; learners are trained first, with every seed."""
 
+    kind: ClassVar[str] = "benchmark"
+
     scenarios: Annotated[list[Any], Field(min_length=1)]
     regimes: Annotated[list[Any], Field(min_length=1)]
     policies: Annotated[list[PolicyChoice], Field(min_length=1)]
+
+
+class CompareConfig(Config):
+    """One network under several regimes, all served by one policy, which is trained for each with every seed."""
+
+    kind: ClassVar[str] = "compare"
+    scenario: Any
+    regimes: Annotated[list[Any], Field(min_length=1, default_factory=lambda: list(COMPARED))]
+    policy: PolicyChoice
+    rules: list[PolicyChoice] = Field(default_factory=list)  # also run, wherever the regime shows them enough
+    foresight: bool = False  # whether results are also told as shares of what foresight reaches
+
+    @model_validator(mode="after")
+    def _serves_all(self) -> Self:
+        if self.policy.regimes is not None:
+            raise ValueError("policy serves every regime; leave out its regimes, and list others under rules")
+        return self
 
 
 @dataclass(frozen=True)
@@ -123,6 +147,7 @@ class Experiment:
     """A config with everything found that it names, by label."""
 
     name: str
+    kind: str  # train, benchmark or compare
     scenarios: dict[str, Scenario]
     regimes: dict[str, Regime]
     policies: dict[str, PolicyChoice]
@@ -138,9 +163,9 @@ class Experiment:
 
 
 def load_experiment(
-    path: str | Path, kind: type[TrainConfig] | type[BenchmarkConfig], changes: Sequence[str] = (), more: Any = ()
+    path: str | Path, kind: type[Config], changes: Sequence[str] = (), more: Sequence[str] = ()
 ) -> Experiment:
-    """The experiment of a config file, with `changes` (`key.key=value`) and `more` policies (of a benchmark).
+    """The experiment of a config file, with `changes` (`key.key=value`) and `more` policies (not of a training).
 
     Raises DescriptionError with one line per problem: file, place, what was got, what is allowed, the mend.
     """
@@ -148,29 +173,15 @@ def load_experiment(
     data = read_yaml(file)
     for change in changes:
         data = changed(data, change)
-    if more and isinstance(data.get("policies", []), list):
-        data["policies"] = [*data.get("policies", []), *map(_named_on_command_line, more)]
+    key = "rules" if kind is CompareConfig else "policies"
+    if more and isinstance(data.get(key, []), list):
+        data[key] = [*data.get(key, []), *map(_named_on_command_line, more)]
     try:
         config = kind.model_validate(data)
     except ValidationError as error:
         raise from_validation(error, str(file), kind) from None
-    one = isinstance(config, TrainConfig)
-    parts = _Parts(file)
-    given = [config.scenario] if one else config.scenarios
-    found = parts.scenarios(given, "scenario" if one else "scenarios[{}]")
-    regimes = parts.regimes([config.regime] if one else config.regimes, "regime" if one else "regimes[{}]")
-    choices = [config.policy] if one else config.policies
-    if not one and not any(choice.called == REFERENCE for choice in choices):
-        choices = [*choices, PolicyChoice(name=REFERENCE)]
-    policies = parts.policies(choices, found, regimes, "policy" if one else "policies[{}]")
     name = config.name or file.stem
-
-    axes = [{"label": label, **regime.model_dump()} for label, regime in regimes.items()]
-    chosen = [choice.model_dump(mode="json", exclude_none=True) for choice in policies.values()]
-    if one:
-        what = {"scenario": given[0], "regime": axes[0], "policy": chosen[0]}
-    else:
-        what = {"scenarios": given, "regimes": axes, "policies": chosen}
+    found, what = _asked(config, _Parts(file))
     rest = {
         "seeds": config.seeds,
         "evaluation": config.evaluation.model_dump(),
@@ -178,14 +189,55 @@ def load_experiment(
     }
     return Experiment(
         name=name,
-        scenarios=found,
-        regimes=regimes,
-        policies=policies,
+        kind=config.kind,
+        **found,
         seeds=tuple(config.seeds),
         evaluation=config.evaluation,
         tensorboard=config.tensorboard,
         config={"name": name, **what, **rest},
     )
+
+
+def _asked(config: Config, parts: _Parts) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scenarios, regimes and policies of an experiment by label; and the same as the complete config says it."""
+    if isinstance(config, BenchmarkConfig):
+        scenarios = parts.scenarios(config.scenarios, "scenarios[{}]")
+        regimes = parts.regimes(config.regimes, "regimes[{}]")
+        chosen = {f"policies[{i}]": choice for i, choice in enumerate(config.policies)}
+        if not any(choice.called == REFERENCE for choice in config.policies):
+            chosen["policies"] = PolicyChoice(name=REFERENCE)
+        policies = parts.policies(chosen, scenarios, regimes)
+        what = {"scenarios": config.scenarios, "regimes": _axes(regimes), "policies": _plain(policies)}
+    elif isinstance(config, CompareConfig):
+        scenarios = parts.scenarios([config.scenario], "scenario")
+        regimes = parts.regimes(config.regimes, "regimes[{}]")
+        chosen = {"policy": config.policy} | {f"rules[{i}]": choice for i, choice in enumerate(config.rules)}
+        policies = parts.policies(chosen, scenarios, regimes)
+        if config.foresight and REFERENCE not in regimes:
+            raise DescriptionError(
+                f"{parts.file}: foresight: shares are counted from '{REFERENCE}', which is no regime here; add it"
+            )
+        (policy, *rules), (scenario,) = policies.items(), scenarios.values()
+        served = (parts.served(rule, scenario, regimes, f"rules[{i}]") for i, (_, rule) in enumerate(rules))
+        policies = dict([policy]) | {choice.called: choice for choice in served}
+        policy_data, *rules_data = _plain(policies)
+        what = {"scenario": config.scenario, "regimes": _axes(regimes), "policy": policy_data, "rules": rules_data}
+        what["foresight"] = config.foresight
+    else:
+        assert isinstance(config, TrainConfig)
+        scenarios = parts.scenarios([config.scenario], "scenario")
+        regimes = parts.regimes([config.regime], "regime")
+        policies = parts.policies({"policy": config.policy}, scenarios, regimes)
+        what = {"scenario": config.scenario, "regime": _axes(regimes)[0], "policy": _plain(policies)[0]}
+    return {"scenarios": scenarios, "regimes": regimes, "policies": policies}, what
+
+
+def _axes(regimes: Mapping[str, Regime]) -> list[dict[str, Any]]:
+    return [{"label": label, **regime.model_dump()} for label, regime in regimes.items()]
+
+
+def _plain(policies: Mapping[str, PolicyChoice]) -> list[dict[str, Any]]:
+    return [choice.model_dump(mode="json", exclude_none=True) for choice in policies.values()]
 
 
 def _named_on_command_line(text: str) -> dict[str, str]:
@@ -227,11 +279,12 @@ class _Parts:
         return found
 
     def policies(
-        self, given: Sequence[PolicyChoice], found: Mapping[str, Any], regimes: Mapping[str, Any], place: str
+        self, given: Mapping[str, PolicyChoice], found: Mapping[str, Any], regimes: Mapping[str, Any]
     ) -> dict[str, PolicyChoice]:
+        """By label, from those given by their place in the file."""
         chosen: dict[str, PolicyChoice] = {}
-        for i, choice in enumerate(given):
-            where, label = place.format(i), choice.called
+        for where, choice in given.items():
+            label = choice.called
             self._new(chosen, label, where, f"{{name: {choice.name or 'another'}, label: another}}")
             for key, allowed in (("scenarios", found), ("regimes", regimes)):
                 for name in getattr(choice, key) or ():
@@ -247,6 +300,16 @@ class _Parts:
                 changes["name"] = f"{self.path(str(choice.file))}:{str(choice.name).rpartition(':')[2]}"
             chosen[label] = choice.model_copy(update=changes)
         return chosen
+
+    def served(
+        self, choice: PolicyChoice, scenario: Scenario, regimes: Mapping[str, Regime], where: str
+    ) -> PolicyChoice:
+        """The same rule for the regimes alone that show it enough."""
+        asked = {label: regime for label, regime in regimes.items() if choice.takes_part(scenario.name, label)}
+        refused = {label: why for label, regime in asked.items() if (why := refusal(choice, scenario, regime))}
+        if len(refused) == len(asked):
+            raise DescriptionError(f"{self.file}: {where}: no regime here will do: {next(iter(refused.values()))}")
+        return choice.model_copy(update={"regimes": [label for label in asked if label not in refused]})
 
     def path(self, text: str) -> str:
         """Beside the config file, or else where the command is run; as it is where there is neither."""
@@ -286,6 +349,26 @@ def _regime(spec: Any) -> tuple[str, Regime]:
 
 def _axes_in_words(regime: Regime) -> str:
     return ", ".join(f"{axis} {value}" for axis, value in regime.model_dump(exclude_defaults=True).items())
+
+
+def refusal(choice: PolicyChoice, scenario: Scenario, regime: Regime) -> str | None:
+    """Why a rule does not run under a regime that shows it too little; None where it runs, or fails otherwise."""
+    env = BatchEnv(scenario, regime, 1, auto_reset=False)
+    try:
+        policy = choice.make()
+    except PolicyError:
+        return None  # it is made again when it is run, and fails there with its trace
+    if isinstance(policy, Learner) and choice.saved is None:
+        return None  # it cannot say before it is trained
+    try:
+        if choice.saved is not None:
+            policy = choice.make(env)
+        policy.reset(Setting.of(env, 0))
+    except PolicyError as error:
+        return " ".join(str(error).split())
+    except Exception:
+        return None
+    return None
 
 
 def as_yaml(data: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import yaml
 
 from kaizen_env import DescriptionError
 
-SHORT = {"scenario": "scenario", "regime": "regime", "policy": "name"}
+SHORT = {"scenario": "scenario", "regime": "regime", "policy": "name", "rule": "name"}
 """Keys whose value may be one word, and where that word stands in the mapping that it is short for."""
 
 

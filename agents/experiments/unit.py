@@ -5,6 +5,7 @@ Its folder, whose last file tells that it is finished:
     training.csv, checkpoint.*, tensorboard/    of a learner, as it trains
     policy/                                     the policy as trained; `agents.loading.load_policy` reads it
     evaluation.csv                              one row per world: money per period, mean over the episode
+    lean.csv, ledger.csv, waste.csv             (compare) where the waste is: by world, by company, by period
     timing.json                                 seconds, and what was slow
     summary.json                                the means; the same numbers whenever it is run again
     error.txt                                   in place of the rest, where it failed
@@ -22,7 +23,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +40,7 @@ from ..rollout import Episode, SlowPolicyWarning, run_in
 from ..training import Learner, Log, Task
 from .config import Evaluation, Experiment, PolicyChoice
 from .folder import file_name
+from .lean import LeanBooks
 
 Progress = Callable[[float], None]  # is told the share that is done
 
@@ -55,6 +57,7 @@ class Unit:
     seed: int  # of the training, and of the lots that the policy draws
     evaluation: Evaluation
     tensorboard: bool = False
+    lean: bool = False  # whether it is also told where the waste is
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ def units(experiment: Experiment, folder: Path) -> list[Unit]:
                     continue
                 for seed in experiment.seeds if is_learner(choice) else experiment.seeds[:1]:
                     place = folder
-                    if "scenarios" in experiment.config:  # more than one thing to run: a folder for each
+                    if experiment.kind != "train":  # more than one thing to run: a folder for each
                         place = folder.joinpath("results", *map(file_name, (name, regime_label, choice.called)))
                     found.append(
                         Unit(
@@ -94,6 +97,7 @@ def units(experiment: Experiment, folder: Path) -> list[Unit]:
                             seed=seed,
                             evaluation=experiment.evaluation,
                             tensorboard=experiment.tensorboard,
+                            lean=experiment.kind == "compare",
                         )
                     )
     return found
@@ -162,10 +166,13 @@ def _run(unit: Unit, progress: Progress) -> None:
             # What is evaluated is what was saved, so that whoever loads it finds these numbers again.
             policy = load_policy(unit.folder / "policy", env)
         one_thread()
-        episode = run_in(env, policy, unit.evaluation.seeds(), unit.seed)
+        books = LeanBooks(env) if unit.lean else None
+        episode = run_in(env, policy, unit.evaluation.seeds(), unit.seed, watch=books)
     timing["seconds_per_period"] = episode.seconds
     table = evaluation_table(episode, env.network.names)
-    replace(unit.folder / "evaluation.csv", _as_csv(table).encode())
+    replace(unit.folder / "evaluation.csv", as_csv(table).encode())
+    for name, lean in (books.tables(episode.profit) if books is not None else {}).items():
+        replace(unit.folder / f"{name}.csv", as_csv(lean).encode())
     replace(unit.folder / "timing.json", json.dumps(timing, indent=1).encode())
     summary = {
         "policy": unit.policy.called,
@@ -215,13 +222,18 @@ def evaluation_table(episode: Episode, companies: list[str]) -> dict[str, Any]:
 
 
 def read_evaluation(file: Path) -> dict[str, np.ndarray]:
-    """The columns of an `evaluation.csv`. Raises ValueError for what is none."""
+    """The columns of an `evaluation.csv` or another table of numbers alone. Raises ValueError for what is none."""
+    return {name: column.astype(np.float64) for name, column in read_table(file).items()}
+
+
+def read_table(file: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV file as text. Raises ValueError for what is none."""
     with file.open(newline="", encoding="utf-8") as opened:
         rows = list(csv.reader(opened))
-    numbers = np.array(rows[1:], dtype=np.float64)
-    if numbers.ndim != 2 or not len(numbers):
+    columns = np.array(rows[1:])
+    if columns.ndim != 2 or not len(columns):
         raise ValueError("no rows")
-    return dict(zip(rows[0], numbers.T, strict=True))
+    return dict(zip(rows[0], columns.T, strict=True))
 
 
 def _read(unit: Unit) -> Outcome:
@@ -233,13 +245,16 @@ def _read(unit: Unit) -> Outcome:
         table = read_evaluation(folder / "evaluation.csv")
         if list(table["luck"]) != unit.evaluation.seeds() or summary["policy"] != unit.policy.called:
             raise ValueError("it is of another evaluation")
+        for name in LeanBooks.TABLES if unit.lean else ():
+            read_table(folder / f"{name}.csv")
     except (OSError, ValueError, KeyError, TypeError) as error:
         mend = f"remove {folder / 'summary.json'} and --resume to evaluate again"
         raise PolicyError(f"the result in {folder} is broken ({type(error).__name__}: {error}); {mend}") from None
     return Outcome(unit, summary, table["end_customer_value"], timing)
 
 
-def _as_csv(table: dict[str, Any]) -> str:
+def as_csv(table: Mapping[str, Any]) -> str:
+    """Columns of equal length as CSV text, numbers to the last digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table)

@@ -1,0 +1,146 @@
+"""Files of a comparison beside `summary.json`: the same numbers, and more of them, as tables.
+
+evaluation.csv   regime, policy, seed, world: money per period
+regimes.csv      regime, policy: value, interval, change from the baseline, share of foresight
+parties.csv      regime, party: what it has, the change, the side payment
+ledger.csv       regime, policy, company: cost of every kind, mean over seeds and worlds
+waste.csv        regime, policy, seed, period: waste remaining, and of each kind, mean over worlds
+foresight.csv    world: what foresight reaches
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..files import replace
+from ..foresight import foresight
+from .comparison import Cell, cells
+from .config import Experiment
+from .unit import Outcome, as_csv, read_evaluation, read_table
+
+
+def write_tables(folder: Path, experiment: Experiment, outcomes: Sequence[Outcome], said: dict[str, Any]) -> None:
+    """Every table of a comparison, each put in place whole."""
+    money = ("world", "luck", "end_customer_value", "customer_surplus", "network_profit", "platform_revenue")
+    tables = {
+        "evaluation": _joined((o, _of(o, "evaluation", money)) for o in outcomes),
+        "waste": _joined((o, _of(o, "waste")) for o in outcomes),
+        "ledger": _ledger(experiment, outcomes),
+        "regimes": _rows(_regimes(said)),
+        "parties": _rows(_parties(said)),
+    }
+    for name, table in tables.items():
+        replace(folder / f"{name}.csv", as_csv(table).encode())
+
+
+def _of(outcome: Outcome, table: str, columns: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Columns as they stand in a file of a unit."""
+    read = read_table(outcome.unit.folder / f"{table}.csv")
+    return {name: read[name].tolist() for name in columns or read}
+
+
+def _joined(parts: Iterable[tuple[Outcome, dict[str, list[str]]]]) -> dict[str, list[Any]]:
+    """Tables of units below each other, with whose they are."""
+    whole: dict[str, list[Any]] = {}
+    for outcome, table in parts:
+        rows = len(next(iter(table.values())))
+        unit = outcome.unit
+        whose = {"regime": unit.regime_label, "policy": unit.policy.called, "seed": unit.seed}
+        for name, column in {**{key: [value] * rows for key, value in whose.items()}, **table}.items():
+            whole.setdefault(name, []).extend(column)
+    return whole
+
+
+def _ledger(experiment: Experiment, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return _rows(
+        row
+        for regime, of in cells(experiment, outcomes).items()
+        for label, cell in of.items()
+        for row in _costs(regime, label, cell)
+    )
+
+
+def _costs(regime: str, label: str, cell: Cell) -> Iterable[dict[str, Any]]:
+    read = [read_table(outcome.unit.folder / "ledger.csv") for outcome in cell.outcomes]
+    kinds = [name for name in read[0] if name != "company"]
+    costs = np.mean([[table[kind].astype(np.float64) for kind in kinds] for table in read], axis=0)
+    for company, row in zip(read[0]["company"], costs.T, strict=True):
+        yield {"regime": regime, "policy": label, "company": str(company), **dict(zip(kinds, row, strict=True))}
+
+
+def _regimes(said: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for regime, of in said["regimes"].items():
+        learner = {} if of["learner"] is None else {said["policy"]: of["learner"]}
+        for label, told in (learner | of["rules"]).items():
+            numbers = {name: told[name] for name in ("value", "low", "high", "mean", "seeds")}
+            yield {
+                "regime": regime,
+                "policy": label,
+                **numbers,
+                **_interval("change", told["change"]),
+                **_interval("normalised", told["normalised"]),
+            }
+
+
+def _parties(said: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for regime, of in said["parties"].items():
+        for row in of["rows"]:
+            numbers = {name: row[name] for name in ("party", "kind", "value")}
+            change = _interval("change", row["change"])
+            yield {"regime": regime, **numbers, **change, "side_payment": _blank(row.get("side_payment"))}
+
+
+def _interval(name: str, interval: dict[str, Any] | None) -> dict[str, Any]:
+    names = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+    return {column: "" if interval is None else interval[key] for key, column in names.items()}
+
+
+def _blank(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns."""
+    whole: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            whole.setdefault(name, []).append(value)
+    return whole
+
+
+def reached_by_foresight(experiment: Experiment, folder: Path) -> np.ndarray:
+    """What foresight reaches (worlds,) in the worlds of the evaluation: computed once, then read from its file.
+
+    It starts from rules alone, and from no policy of this comparison: so it is the same, whatever came through.
+    """
+    file, seeds = folder / "foresight.csv", experiment.evaluation.seeds()
+    if file.exists():
+        try:
+            kept = read_evaluation(file)
+            if list(kept["luck"]) == seeds:
+                return kept["reached"]
+        except (ValueError, KeyError):
+            pass  # broken: it is computed again
+    improves = any(regime.kaizen for regime in experiment.regimes.values())
+    (scenario,) = experiment.scenarios.values()
+    told, columns = Console(stderr=True), (TextColumn("foresight, {task.description}"), BarColumn(bar_width=24))
+    if not told.is_terminal:
+        print(f"foresight in {len(seeds)} worlds", file=sys.stderr, flush=True)
+    with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
+        bar = progress.add_task("rules")
+        found = foresight(
+            scenario,
+            {"kaizen": improves},
+            seeds,
+            progress=lambda what, done, steps, _: progress.update(bar, description=what, completed=done, total=steps),
+        )
+    table = {"world": range(len(seeds)), "luck": seeds, "reached": found.reached}
+    replace(file, as_csv(table).encode())
+    return found.reached
