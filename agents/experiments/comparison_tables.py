@@ -29,7 +29,8 @@ def show(said: Mapping[str, Any], console: Console) -> None:
     for line in notes(said):
         console.print(line, highlight=False)
     console.print()
-    console.print(effects_table(said))
+    if any(effect is not None for effect in said["effects"].values()):
+        console.print(effects_table(said))
     console.print(headline(said), highlight=False)
     console.print()
     for regimes in _parts(list(said["parties"])):
@@ -131,7 +132,7 @@ def headline(said: Mapping[str, Any]) -> str:
     """The result in a sentence."""
     effect = said["effects"]["dividend"]
     if effect is None:
-        return "no dividend: it needs the regimes kaizen2 and isolated"
+        return _best(said)
     if not effect["shown"]:
         return f"Improving together (kaizen2) against improving alone (isolated): {NOT_SHOWN}."
     alone = said["regimes"]["isolated"]["learner"]["value"]
@@ -144,6 +145,21 @@ def headline(said: Mapping[str, Any]) -> str:
             parts.append(f"{name} {signed(part['value']) if part['shown'] else NOT_SHOWN}")
     told = f" ({'; '.join(parts)})" if parts else ""
     return f"Improving together {words} {signed(effect['value'])} per period for end customers{per_cent}{told}."
+
+
+def _best(said: Mapping[str, Any]) -> str:
+    """The result in a sentence, where the regimes are not those that improve together and alone."""
+    served = {regime: of["learner"] for regime, of in said["regimes"].items() if of["learner"] is not None}
+    if not served:
+        return f"No result: {escape(said['policy'])} came through in no regime."
+    best = max(served, key=lambda regime: served[regime]["value"])
+    change = served[best]["change"]
+    if change is None:
+        return f"No regime reaches more than {escape(best)}."
+    against = f"against {escape(said['baseline'])}"
+    if not change["shown"]:
+        return f"{escape(best)} reaches most; {against} {NOT_SHOWN}."
+    return f"{escape(best)} reaches most: {signed(change['value'])} ({span(change)}) per period {against}."
 
 
 def parties_table(said: Mapping[str, Any], regimes: Sequence[str]) -> Table:
