@@ -25,8 +25,10 @@ from agents.loading import make_policy
 from agents.policy import PolicyError
 from agents.training import Learner, Log
 
-# One set of options per learner, and what a kind of problem asks for: the start of a serial system or an inventory
-# game counts for nothing (warm_up), and games without luck need few worlds.
+# One set of options per learner, and what a kind of problem asks for. pathwise: the start of a serial system or an
+# inventory game counts for nothing (warm_up), and games without luck need few worlds. ppo: what a company's own effort
+# pays in the team is lost in what the exploration of all others does to its reward, so there it takes many worlds; and
+# no advantage may lean on the critic (gae_lambda), which sees a waste move by a thousandth and guesses its slope.
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "pathwise": {
         "": {},
@@ -34,6 +36,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "shang_song_9": {"warm_up": 15},
         "inventory game": {"warm_up": 15},
         "team": {"worlds": 2, "iterations": 300},
+    },
+    "ppo": {
+        "": {},
+        "team": {"worlds": 128, "episodes": 300, "learning_rate": 5e-4, "gae_lambda": 1.0, "discount": 0.97},
     },
 }
 
