@@ -6,8 +6,9 @@
     python scripts/compare.py configs/quickstart.yaml --resume     go on after Ctrl-C, a kill, a full disk
 
 One policy is trained for every regime with every seed, all with the same budget, and evaluated in common luck; rules
-run beside it in every regime that shows them enough. The run folder holds summary.json (all that is printed, and
-more), tables as CSV (evaluation, regimes, parties, ledger, waste), and under results/ everything of every policy.
+run beside it in every regime that shows them enough. The run folder holds report.html (a page with a replay, for any
+browser), summary.json (all that is printed, and more), tables as CSV (evaluation, regimes, parties, ledger, waste,
+profiles), figures/, marl_eval.json, and under results/ everything of every policy.
 
 Exit status: 0 all done; 1 something failed, and is listed; 2 the command, the config or the folder cannot be used, and
 nothing was begun; 130 stopped by Ctrl-C.
@@ -22,10 +23,11 @@ from rich.console import Console
 
 from agents.experiments.command import carry_out, parser
 from agents.experiments.comparison import summary
-from agents.experiments.comparison_files import reached_by_foresight, write_tables
+from agents.experiments.comparison_files import reached_by_foresight, write_pictures, write_tables
 from agents.experiments.comparison_tables import show
 from agents.experiments.config import CompareConfig, Experiment
 from agents.experiments.folder import RunFolder
+from agents.experiments.report.comparison_page import write_report
 from agents.experiments.unit import Outcome
 from agents.files import replace
 
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], console: Console) -> None:
-    """Write the tables and `summary.json`, and print what they say."""
+    """Write the tables, `summary.json` and the page, and print what they say."""
     done = [outcome for outcome in outcomes if outcome.values is not None]
     if done:
         reached = reached_by_foresight(experiment, folder.path) if experiment.config["foresight"] else None
@@ -48,8 +50,11 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
         write_tables(folder.path, experiment, done, said)
         replace(folder.path / "summary.json", json.dumps(said, indent=1, allow_nan=False).encode())
         show(said, console)
+        page = write_report(folder.path, experiment, outcomes, said)
+        write_pictures(folder.path, experiment, done, said)
         seconds = sum(outcome.timing["training_seconds"] for outcome in done)
         console.print(f"training took {seconds:,.0f} s in all", highlight=False)
+        console.print(f"report: {page}", soft_wrap=True, highlight=False)
     console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
 
 

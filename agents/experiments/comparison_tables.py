@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -242,7 +243,9 @@ def _table(title: str) -> Table:
 
 
 def _parts(regimes: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (regimes[first : first + ACROSS] for first in range(0, len(regimes), ACROSS))
+    """At most ACROSS beside each other, and about as many in every part."""
+    across = math.ceil(len(regimes) / max(1, math.ceil(len(regimes) / ACROSS)))
+    return (regimes[first : first + across] for first in range(0, len(regimes), max(1, across)))
 
 
 def number(value: float) -> str:

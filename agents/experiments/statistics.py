@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -151,3 +151,40 @@ def improvement(better: np.ndarray, worse: np.ndarray, resamples: int = 2_000) -
     deviations = of_worlds + _widening(first + second - 2) * of_seeds
     low, high = np.quantile(deviations, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     return Interval(point, max(0.0, float(point + low)), min(1.0, float(point + high)))
+
+
+class Profile(NamedTuple):
+    """Share of trainings × worlds above each threshold, (thresholds,) each, with a pointwise 95 % bootstrap band."""
+
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def thresholds(values: Iterable[np.ndarray], count: int = 101) -> np.ndarray:
+    """Evenly spaced values (count,) at which profiles are told: from just below all `values` to just above."""
+    numbers = np.concatenate([v.reshape(-1) for v in values])
+    lowest, highest = float(numbers.min()), float(numbers.max())
+    room = 0.02 * ((highest - lowest) or abs(highest) or 1.0)
+    return np.linspace(lowest - room, highest + room, count)
+
+
+def performance_profile(values: np.ndarray, above: np.ndarray, resamples: int = 2_000) -> Profile:
+    """How often `values` (training seeds, worlds) exceed each threshold of `above`.
+
+    The run-score distribution of Agarwal et al. (2021, 4.2), worlds being tasks. The band is drawn as the interval of
+    `Resampled`, but for what lies outside 0 … 1.
+    """
+    exceeds = (values[..., None] > above).astype(np.float64)  # (seeds, worlds, thresholds)
+    (seeds, _, _), share = exceeds.shape, exceeds.mean(axis=(0, 1))
+    rng = np.random.default_rng(3)
+
+    def drawn(rows: np.ndarray) -> np.ndarray:
+        n = len(rows)
+        return rng.multinomial(n, np.full(n, 1.0 / n), resamples) / n @ rows - share
+
+    deviations = drawn(exceeds.mean(axis=0))
+    if seeds > 1:
+        deviations += _widening(seeds - 1) * np.sqrt(seeds / (seeds - 1)) * drawn(exceeds.mean(axis=1))
+    low, high = np.quantile(deviations, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0], axis=0)
+    return Profile(share, np.clip(share + low, 0.0, 1.0), np.clip(share + high, 0.0, 1.0))
