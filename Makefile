@@ -36,7 +36,8 @@ extras: $(EXTRAS)/.installed ## RLlib and TorchRL on the environments, in .venv-
 verify: $(INSTALLED) ## reproduce the known results: a table of ours against the published
 	$(BIN)/python scripts/verify.py
 
-demo: verify ## the main job so far: verify
+demo: $(INSTALLED) ## the main job: isolated kaizen against Kaizen 2.0 on one network; run again, it shows what there is
+	$(BIN)/python scripts/compare.py configs/quickstart.yaml --jobs 2 --resume
 
 speed: $(INSTALLED) ## measure simulated periods per second
 	$(BIN)/python scripts/speed.py

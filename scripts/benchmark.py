@@ -19,7 +19,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agents.experiments.bound import reached_by_foresight
 from agents.experiments.command import carry_out, parser
 from agents.experiments.config import REFERENCE, BenchmarkConfig, Experiment
 from agents.experiments.folder import RunFolder
@@ -49,6 +50,7 @@ COLUMNS: tuple[str, ...] = (
     "difference",
     "difference_low",
     "difference_high",
+    "share",
     "seconds_per_period",
 )
 
@@ -65,11 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
 def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], console: Console) -> None:
     """Write `leaderboard.csv` and `summary.json`, and print a table for every scenario and regime."""
     rows: list[dict[str, Any]] = []
+    best = _best(outcomes, reached_by_foresight(experiment, folder.path)) if experiment.config["foresight"] else {}
     for (scenario, regime), cell in groupby(outcomes, lambda o: (o.unit.scenario.name, o.unit.regime_label)):
-        board = leaderboard(scenario, regime, list(cell))
+        board = leaderboard(scenario, regime, list(cell), best.get(scenario))
         rows += board
         if board:
             console.print(table(scenario, regime, board))
+    for scenario, value in best.items():
+        console.print(f"{escape(scenario)}: share 0 = {REFERENCE}, 1 = foresight ({_number(value)})", highlight=False)
     for label, memory in {row["policy"]: row["memory"] for row in rows if row["memory"] != "none"}.items():
         console.print(f"memory of {escape(label)}: {escape(memory)}", highlight=False)
     text = io.StringIO()
@@ -84,8 +89,26 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
     console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
 
 
-def leaderboard(scenario: str, regime: str, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """A row of `COLUMNS` for each policy that came through, best first; money is end-customer value per period."""
+def _best(outcomes: Iterable[Outcome], reached: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Of every scenario, the mean over worlds of the best that is known to be possible.
+
+    Whoever knows the luck could do what any policy here has done, so that is possible too.
+    """
+    best = dict(reached)
+    for outcome in outcomes:
+        if outcome.values is not None:
+            name = outcome.unit.scenario.name
+            best[name] = np.maximum(best[name], outcome.values)
+    return {name: float(values.mean()) for name, values in best.items()}
+
+
+def leaderboard(
+    scenario: str, regime: str, outcomes: Iterable[Outcome], best: float | None = None
+) -> list[dict[str, Any]]:
+    """A row of `COLUMNS` for each policy that came through, best first; money is end-customer value per period.
+
+    `share` is what part a policy reaches of what `best`, with foresight, adds to `static`.
+    """
     of_policy: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.values is not None:
@@ -100,7 +123,9 @@ def leaderboard(scenario: str, regime: str, outcomes: Iterable[Outcome]) -> list
             apart = estimate(values[label] - values[REFERENCE])
         seconds = float(np.mean([outcome.timing["seconds_per_period"] for outcome in found]))
         worlds, memory = values[label].shape[1], found[0].summary["memory"]
-        numbers = (len(found), worlds, mean, low, high, *apart, seconds)
+        still = float(values[REFERENCE].mean()) if REFERENCE in values else None
+        share = (mean - still) / (best - still) if best is not None and still is not None and best > still else None
+        numbers = (len(found), worlds, mean, low, high, *apart, share, seconds)
         rows.append(dict(zip(COLUMNS, (scenario, regime, label, memory, *numbers), strict=True)))
     return sorted(rows, key=lambda row: -row["mean"])
 
@@ -115,7 +140,9 @@ def table(scenario: str, regime: str, rows: list[dict[str, Any]]) -> Table:
         title_justify="left",
     )
     found.add_column("policy", overflow="fold")
-    for name in ("mean", "95 % interval", f"− {REFERENCE}", "95 % interval", "ms a period"):
+    shares = any(row["share"] is not None for row in rows)
+    heads = ("mean", "95 % interval", f"− {REFERENCE}", "95 % interval")
+    for name in (*heads, *(["share"] if shares else []), "ms a period"):
         found.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         label = row["policy"] if row["seeds"] == 1 else f"{row['policy']} ({row['seeds']} seeds)"
@@ -127,7 +154,8 @@ def table(scenario: str, regime: str, rows: list[dict[str, Any]]) -> Table:
             ]
         interval = f"{_number(row['low'])} … {_number(row['high'])}"
         times = f"{row['seconds_per_period'] * 1e3:.2f}"
-        found.add_row(escape(label), _number(row["mean"]), interval, *apart, times)
+        share = [f"{row['share']:.2f}"] if shares else []
+        found.add_row(escape(label), _number(row["mean"]), interval, *apart, *share, times)
     return found
 
 

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 from rich.console import Console
 
+from agents.experiments.bound import reached_by_foresight
 from agents.experiments.command import carry_out, parser
 from agents.experiments.comparison import summary
-from agents.experiments.comparison_files import reached_by_foresight, write_pictures, write_tables
+from agents.experiments.comparison_files import write_pictures, write_tables
 from agents.experiments.comparison_tables import show
 from agents.experiments.config import CompareConfig, Experiment
 from agents.experiments.folder import RunFolder
@@ -37,19 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument(
         "--policy", metavar="SPEC", action="append", default=[], help="one more rule: a name, file.py:Class, saved"
     )
+    options.add_argument("--short", action="store_true", help="print the values and the effects alone")
     given = options.parse_args(arguments)
-    return carry_out("compare", CompareConfig, given, report, given.policy)
+    return carry_out("compare", CompareConfig, given, partial(report, short=given.short), given.policy)
 
 
-def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], console: Console) -> None:
+def report(
+    experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], console: Console, short: bool = False
+) -> None:
     """Write the tables, `summary.json` and the page, and print what they say."""
     done = [outcome for outcome in outcomes if outcome.values is not None]
     if done:
-        reached = reached_by_foresight(experiment, folder.path) if experiment.config["foresight"] else None
+        reached = None
+        if experiment.config["foresight"]:
+            (reached,) = reached_by_foresight(experiment, folder.path).values()
         said = summary(experiment, outcomes, reached)
         write_tables(folder.path, experiment, done, said)
         replace(folder.path / "summary.json", json.dumps(said, indent=1, allow_nan=False).encode())
-        show(said, console)
+        show(said, console, short)
         page = write_report(folder.path, experiment, outcomes, said)
         write_pictures(folder.path, experiment, done, said)
         seconds = sum(outcome.timing["training_seconds"] for outcome in done)

@@ -30,3 +30,5 @@ def test_a_config_loads_with_the_command_that_it_names(file: Path) -> None:
     experiment = load_experiment(file, KINDS[script])
     assert experiment.name == file.stem
     assert len(experiment.seeds) >= 3 or script != "compare"
+    for choice in experiment.policies.values():
+        choice.make()  # with the options that it is given

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from experimenting import LEARNER, POLICIES, begun, contents, numbers, ran, read_json, steps_done, until, written
 
-from agents.experiments import comparison_files, comparison_tables
+from agents.experiments import bound, comparison_tables
 from agents.experiments.comparison import effects
 from agents.experiments.config import CompareConfig, Evaluation, load_experiment
 from agents.experiments.gains import side_payments
@@ -252,7 +252,7 @@ def test_shares_of_foresight(place: Path, monkeypatch: pytest.MonkeyPatch) -> No
     static = run(make_policy("policies.py:Half"), scenario, "static", seeds).end_customer_value
     best = np.maximum(np.maximum(half, own_waste), static)
     found = SimpleNamespace(reached=best + np.array([500.0, -500.0]))  # in the second world a policy has done better
-    monkeypatch.setattr(comparison_files, "foresight", lambda *_, **__: found)
+    monkeypatch.setattr(bound, "foresight", lambda *_, **__: found)
     regimes, rules = ["static", "kaizen2"], [{"name": "worst_own_waste", "regimes": ["kaizen2"]}]
     config(place, scenario=scenario, regimes=regimes, rules=rules, foresight=True, evaluation={"worlds": 2})
     assert compare.main(["regimes.yaml"]) == 0

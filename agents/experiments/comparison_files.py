@@ -6,7 +6,6 @@ parties.csv      regime, party: what it has, the change, the side payment
 ledger.csv       regime, policy, company: cost of every kind, mean over seeds and worlds
 waste.csv        regime, policy, seed, period: waste remaining, and of each kind, mean over worlds
 profiles.csv     regime, policy (the learner and the best rule), threshold: share of seeds × worlds with more, and band
-foresight.csv    world: what foresight reaches
 marl_eval.json   evaluation and training in the layout of marl-eval; see `marl_eval`
 figures/*.png    see `figures`
 """
@@ -21,17 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from ..files import replace
-from ..foresight import foresight
 from .comparison import Cell, Cells, cells
 from .config import Experiment
 from .learning import curves
 from .marl_eval import marl_eval
 from .statistics import performance_profile, thresholds
-from .unit import Outcome, as_csv, read_evaluation, read_table
+from .unit import Outcome, as_csv, read_table
 
 
 def write_tables(folder: Path, experiment: Experiment, outcomes: Sequence[Outcome], said: dict[str, Any]) -> None:
@@ -156,34 +152,3 @@ def _rows(rows: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
         for name, value in row.items():
             whole.setdefault(name, []).append(value)
     return whole
-
-
-def reached_by_foresight(experiment: Experiment, folder: Path) -> np.ndarray:
-    """What foresight reaches (worlds,) in the worlds of the evaluation: computed once, then read from its file.
-
-    It starts from rules alone, and from no policy of this comparison: so it is the same, whatever came through.
-    """
-    file, seeds = folder / "foresight.csv", experiment.evaluation.seeds()
-    if file.exists():
-        try:
-            kept = read_evaluation(file)
-            if list(kept["luck"]) == seeds:
-                return kept["reached"]
-        except (ValueError, KeyError):
-            pass  # broken: it is computed again
-    improves = any(regime.kaizen for regime in experiment.regimes.values())
-    (scenario,) = experiment.scenarios.values()
-    told, columns = Console(stderr=True), (TextColumn("foresight, {task.description}"), BarColumn(bar_width=24))
-    if not told.is_terminal:
-        print(f"foresight in {len(seeds)} worlds", file=sys.stderr, flush=True)
-    with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
-        bar = progress.add_task("rules")
-        found = foresight(
-            scenario,
-            {"kaizen": improves},
-            seeds,
-            progress=lambda what, done, steps, _: progress.update(bar, description=what, completed=done, total=steps),
-        )
-    table = {"world": range(len(seeds)), "luck": seeds, "reached": found.reached}
-    replace(file, as_csv(table).encode())
-    return found.reached

@@ -24,8 +24,8 @@ HOW = {
 NOT_SHOWN = "no effect shown"
 
 
-def show(said: Mapping[str, Any], console: Console) -> None:
-    """Print a comparison, from its `summary`."""
+def show(said: Mapping[str, Any], console: Console, short: bool = False) -> None:
+    """Print a comparison, from its `summary`; values and effects alone where `short`."""
     console.print(board(said))
     for line in notes(said):
         console.print(line, highlight=False)
@@ -33,6 +33,8 @@ def show(said: Mapping[str, Any], console: Console) -> None:
     if any(effect is not None for effect in said["effects"].values()):
         console.print(effects_table(said))
     console.print(headline(said), highlight=False)
+    if short:
+        return
     console.print()
     for regimes in _parts(list(said["parties"])):
         console.print(parties_table(said, regimes))

@@ -123,6 +123,7 @@ class BenchmarkConfig(Config):
     scenarios: Annotated[list[Any], Field(min_length=1)]
     regimes: Annotated[list[Any], Field(min_length=1)]
     policies: Annotated[list[PolicyChoice], Field(min_length=1)]
+    foresight: bool = False  # whether results are also told as shares of what foresight reaches
 
 
 class CompareConfig(Config):
@@ -208,6 +209,7 @@ def _asked(config: Config, parts: _Parts) -> tuple[dict[str, Any], dict[str, Any
             chosen["policies"] = PolicyChoice(name=REFERENCE)
         policies = parts.policies(chosen, scenarios, regimes)
         what = {"scenarios": config.scenarios, "regimes": _axes(regimes), "policies": _plain(policies)}
+        what["foresight"] = config.foresight
     elif isinstance(config, CompareConfig):
         scenarios = parts.scenarios([config.scenario], "scenario")
         regimes = parts.regimes(config.regimes, "regimes[{}]")
