@@ -47,7 +47,7 @@ def show(said: Mapping[str, Any], console: Console, short: bool = False) -> None
 
 def board(said: Mapping[str, Any]) -> Table:
     """A row for the learner and for the best rule of every regime."""
-    table = _table(f"{said['scenario']}: end-customer value per period, {said['worlds']} worlds, IQM")
+    table = _table(f"{said['scenario']}: end-customer value per period, {_worlds(said['worlds'])}, IQM")
     table.add_column("regime", overflow="fold")
     table.add_column("policy", overflow="fold")
     shares = said["foresight"] is not None
@@ -266,6 +266,10 @@ def span(interval: Mapping[str, Any]) -> str:
 
 def _plain(value: float | None, digits: int) -> str:
     return "—" if value is None else f"{value:,.{digits}f}"
+
+
+def _worlds(number_of: int) -> str:
+    return f"{number_of} world{'s' if number_of > 1 else ''}"
 
 
 def _money(value: float | None) -> str:
