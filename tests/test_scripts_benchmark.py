@@ -12,7 +12,7 @@ import experimenting
 import numpy as np
 import pytest
 import yaml
-from experimenting import LEARNER, POLICIES, contents, numbers, ran, read_json, written
+from experimenting import POLICIES, contents, numbers, ran, read_json, written
 
 from agents.experiments import bound
 from agents.experiments.config import Evaluation
@@ -31,15 +31,6 @@ BOARD: dict[str, Any] = {
     "evaluation": {"worlds": 6},
     "tensorboard": False,
 }
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with policies, where the command is run."""
-    written(tmp_path, POLICIES, "policies.py")
-    written(tmp_path, LEARNER, "walk.py")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def board(place: Path, **changes: Any) -> Path:

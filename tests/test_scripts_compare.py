@@ -12,7 +12,7 @@ from typing import Any
 import experimenting
 import numpy as np
 import pytest
-from experimenting import LEARNER, POLICIES, begun, contents, numbers, ran, read_json, steps_done, until, written
+from experimenting import LEARNER, begun, contents, numbers, ran, read_json, steps_done, until, written
 
 from agents.experiments import bound, comparison_tables
 from agents.experiments.comparison import effects
@@ -55,15 +55,6 @@ class Shy(Walk):
             raise PolicyError("Shy will not be seen")
         super().reset(setting)
 """
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with policies, where the command is run."""
-    written(tmp_path, POLICIES, "policies.py")
-    written(tmp_path, LEARNER, "walk.py")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def config(place: Path, **changes: Any) -> Path:

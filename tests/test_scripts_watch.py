@@ -11,22 +11,12 @@ import experimenting
 import pytest
 import yaml
 from browsing import chromium, drawn, opened, overflow
-from experimenting import LEARNER, POLICIES, written
 
 from agents.loading import make_policy, save_policy
 from agents.rollout import run
 from kaizen_env import BatchEnv, load_scenario
 
 watch = experimenting.module("watch")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with policies, where the command is run."""
-    written(tmp_path, POLICIES, "policies.py")
-    written(tmp_path, LEARNER, "walk.py")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def page_data(file: Path) -> Any:
