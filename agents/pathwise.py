@@ -4,9 +4,10 @@ The period is differentiable, so the gradient of a whole episode's reward with r
 exactly, on many worlds at once (hindsight differentiable policy optimisation: Alvo, Russo & Kanoria 2023). Each company
 has its own network (or all share one), which sees what the regime's twin shows and nothing else.
 
-A company follows the gradient of *its* reward with respect to *its* weights: with N companies the N gradients come
-from one batched vector–Jacobian product, and only the blocks (reward i, weights i) are used. The responses of others in
-later periods are part of a gradient, their learning is not. Where all are paid the same it is one plain gradient.
+A company follows the gradient of *its* reward with respect to *its* weights. What a reward owes to what each network
+said in each period comes from one batched vector–Jacobian product, of which only (reward i, network i) is used; what
+was said owes to the weights what one pass over all periods at once gives. The responses of others in later periods are
+part of a gradient, their learning is not. Where all are paid the same it is one plain gradient.
 
 Orders are order-up-to by construction: a level from the network, over the position that the twin shows. Efforts are a
 softmax over the wastes and rest, so that they are shares of one team. Opening a twin has no gradient (it is a step),
@@ -15,29 +16,18 @@ and is set by the option `open_twin`.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kaizen_env import BatchEnv, Network, draw
-from kaizen_env.actions import Actions
-from kaizen_env.dynamics import initial_state, step
-from kaizen_env.luck import Luck, stream
-from kaizen_env.objectives import Objective
-from kaizen_env.observer import Observer
-from kaizen_env.twins import Seen, Twin
+from kaizen_env.luck import stream
 
+from .pathwise_game import TYPE, Game, Head, Networks
 from .policy import PolicyError, Setting
 from .training import Learner, Log, Task, TrainingError
-
-LEAST_SPREAD = 0.1  # of a feature, below which it is not stretched
-LARGEST_INPUT = 10.0  # standard deviations
-TYPE = torch.float64
 
 
 class Pathwise(Learner):
@@ -99,11 +89,12 @@ class Pathwise(Learner):
         if not self.weights:
             raise PolicyError("pathwise has not been trained; train it (scripts/train.py), or load a trained one")
         self._head = Head(self, setting)
+        self._networks = Networks(self._head, self.weights)
 
     def act(self, observations: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            seen = torch.as_tensor(observations, dtype=TYPE)
-            return self._head(self.weights, seen).numpy()
+            seen = self._head.split(torch.as_tensor(observations, dtype=TYPE))
+            return self._head.actions(self._networks.say(seen), seen).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: values.detach().numpy() for name, values in self.weights.items()}
@@ -135,19 +126,16 @@ class Pathwise(Learner):
         if done:
             _restore_moments(optimiser, learnt, kept)
             safe = Safe.restored(learnt, kept)
-        alike = self.shared and not game.common
         for k in range(done, self.iterations):
             falling = 0.5 * (1.0 + math.cos(math.pi * k / self.iterations))
             for group in optimiser.param_groups:
                 constant = group["name"] == "constant"
                 group["lr"] = falling * (self.constant_rate if constant else self.learning_rate * safe.rate)
-            # Where each company is paid for its own, a shared network is one network per company that are all alike.
-            used = {name: v.expand(head.companies, *v.shape[1:]) if alike else v for name, v in self.weights.items()}
-            rewards = game.play(head, used, _seed_of(seed, f"iteration {k}"), self.worlds, jitter * falling**2)
-            gradients = game.gradients(rewards, [used[name] for name in learnt])
-            gradients = [g.sum(0, keepdim=True) if alike else g for g in gradients]
-            length = self._apply(learnt, gradients)
-            earned = float(rewards.detach().sum())
+            played = game.play(
+                head, self.weights, _seed_of(seed, f"iteration {k}"), self.worlds, jitter * falling**2, learning=True
+            )
+            length = self._apply(learnt, game.gradients(head, self.weights, learnt, played))
+            earned = float(played.rewards.detach().sum())
             if safe.exploded(length, earned):
                 if safe.returns == MOST_RETURNS:
                     raise TrainingError(
@@ -222,156 +210,12 @@ class Safe:
             self.weights = {name: value.detach().clone() for name, value in learnt.items()}
 
 
-FIXED = ("mean", "spread")  # of observations: set before the first iteration
+FIXED = ("mean", "spread", "common_mean", "common_spread")  # of observations: set before the first iteration
 MEMORY = (0.9, 0.95)  # Adam's: lengths fall by orders of magnitude on the way, so it must forget in tens of iterations
 JITTER = 0.5  # periods of mean throughput
 EXPLOSION = 100.0  # times the usual length of a gradient
 MOST_RETURNS = 10
 KEEP_EVERY = 10  # iterations between two places to go back to
-
-
-class Head:
-    """From what a company sees to its actions: normalise, network, and order-up-to and effort by construction."""
-
-    def __init__(self, policy: Pathwise, setting: Setting) -> None:
-        self.policy = policy
-        self.companies, features = len(setting.companies), len(setting.feature_names)
-        self.quantity = setting.replenishment == "quantity"
-        position = "echelon_position" if "echelon_position" in setting.feature_names else "inventory_position"
-        self.position = setting.column(position)
-        self.efforts = len(setting.action_names) - 1 - ("openness" in setting.action_names)
-        self.opens = "openness" in setting.action_names
-        # A planner sees of everybody what each sees; a shared network is told whose it is.
-        planner = setting.regime.control == "planner" and setting.regime.twin != "network"
-        self.everybody = planner
-        self.inputs = features * (1 + (self.companies if planner else 0)) + (self.companies if policy.shared else 0)
-        self.code = torch.eye(self.companies, dtype=TYPE)
-        largest = torch.as_tensor(setting.facts.largest_order, dtype=TYPE)
-        self.per_share = torch.as_tensor(setting.facts.throughput, dtype=TYPE) / largest  # shares per period of flow
-
-    @property
-    def networks(self) -> int:
-        return 1 if self.policy.shared else self.companies
-
-    def fresh(self, env: BatchEnv, game: Game, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weights before training: levels that keep the stocks of the start, equal efforts, no answers.
-
-        Mean and spread of what is seen come from an episode under these levels.
-        """
-        outputs = 1 + self.efforts
-        sizes = [self.inputs, *self.policy.hidden, outputs]
-        weights: dict[str, Tensor] = {}
-        for layer, (a, b) in enumerate(itertools.pairwise(sizes)):
-            last = layer == len(sizes) - 2
-            drawn = torch.randn(self.networks, a, b, generator=generator, dtype=TYPE) / math.sqrt(a)
-            weights[f"weight_{layer}"] = 0.0 * drawn if last else drawn
-            weights[f"bias_{layer}"] = torch.zeros(self.networks, 1, b, dtype=TYPE)
-        seen, _ = env.reset(seed=0)
-        start = torch.as_tensor(seen[0, :, self.position], dtype=TYPE) + 1.0
-        level = start if self.quantity else 0.5 / self.per_share
-        constant = torch.zeros(self.companies, outputs, dtype=TYPE)
-        constant[:, 0] = level
-        weights["constant"] = constant.mean(0, keepdim=True) if self.policy.shared else constant
-        weights["mean"] = torch.zeros(self.networks, 1, self.inputs, dtype=TYPE)
-        weights["spread"] = torch.ones(self.networks, 1, self.inputs, dtype=TYPE)
-        looked: list[Tensor] = []
-        with torch.no_grad():
-            game.play(self, weights, 0, min(self.policy.worlds, 32), looked=looked)
-            inputs = torch.cat([self._inputs(one) for one in looked], dim=1)  # (companies, periods · worlds, inputs)
-            if self.policy.shared:
-                inputs = inputs.reshape(1, -1, self.inputs)
-            weights["mean"] = inputs.mean(1, keepdim=True)
-            weights["spread"] = torch.clamp(inputs.std(1, keepdim=True), min=LEAST_SPREAD)
-        return weights
-
-    def __call__(self, weights: Mapping[str, Tensor], observations: Tensor, shift: Tensor | float = 0.0) -> Tensor:
-        """Actions (worlds, companies, elements) for observations (worlds, companies, features).
-
-        Levels are shifted by `shift` (worlds, companies) periods of mean throughput.
-        """
-        hidden = (self._inputs(observations) - weights["mean"]) / weights["spread"]
-        hidden = torch.clamp(hidden, -LARGEST_INPUT, LARGEST_INPUT)
-        layers = 1 + len(self.policy.hidden)
-        for layer in range(layers):
-            hidden = hidden @ weights[f"weight_{layer}"] + weights[f"bias_{layer}"]
-            hidden = torch.tanh(hidden) if layer < layers - 1 else hidden
-        said = weights["constant"] + hidden.permute(1, 0, 2)  # (worlds, companies, outputs)
-        level = said[..., 0] + shift  # periods of mean throughput
-        amount = level - observations[..., self.position] if self.quantity else level
-        parts = [torch.clamp(amount * self.per_share, 0.0, 1.0)[..., None]]
-        if self.efforts:
-            rest = torch.zeros_like(said[..., :1])
-            parts.append(torch.softmax(torch.cat((said[..., 1:], rest), dim=-1), dim=-1)[..., :-1])
-        if self.opens:
-            parts.append(torch.full_like(parts[0], float(self.policy.open_twin)))
-        return 2.0 * torch.cat(parts, dim=-1) - 1.0
-
-    def _inputs(self, observations: Tensor) -> Tensor:
-        """What each company's network is given: (companies, worlds, inputs)."""
-        worlds, parts = observations.shape[0], [observations]
-        if self.everybody:
-            flat = observations.reshape(worlds, 1, -1)
-            parts.append(flat.expand(worlds, self.companies, flat.shape[-1]))
-        if self.policy.shared:
-            parts.append(self.code.expand(worlds, self.companies, self.companies))
-        return torch.cat(parts, dim=-1).permute(1, 0, 2)
-
-
-class Game:
-    """Whole episodes in PyTorch: what each company earns, and the gradients of it."""
-
-    def __init__(self, env: BatchEnv, periods: int, warm_up: int) -> None:
-        self.drawn_from = env.network
-        self.network: Network = env.network.to("torch")
-        self.twin, self.actions = Twin(self.network, env.regime), Actions(self.network, env.regime)
-        self.objective = Objective(self.network, env.regime)
-        self.regime, self.periods, self.warm_up = env.regime, periods, warm_up
-        # One gradient serves where what each earns is the same, or where one earns it all.
-        self.common = env.regime.control == "planner" or (
-            env.regime.objective == "network" and env.regime.shared_weight == 1.0
-        )
-
-    @property
-    def all_alike(self) -> bool:
-        """Whether luck makes no difference between worlds."""
-        tapes = [tape for tape in draw(self.drawn_from, 0, 2, self.periods) if tape is not None]
-        return all(bool((tape[..., 0] == tape[..., 1]).all()) for tape in tapes)
-
-    def play(
-        self,
-        head: Head,
-        weights: Mapping[str, Tensor],
-        seed: int,
-        worlds: int,
-        jitter: float = 0.0,
-        looked: list[Tensor] | None = None,
-    ) -> Tensor:
-        """Mean reward per period of each company (companies,), over `worlds` worlds; what was seen goes to `looked`."""
-        drawn = draw(self.drawn_from, seed, worlds, self.periods)
-        luck = Luck(*(None if tape is None else torch.as_tensor(tape) for tape in drawn))
-        shift = jitter * torch.as_tensor(stream(seed, 0, "jitter").standard_normal((worlds, self.network.companies)))
-        observer = Observer(self.twin, [seed + world for world in range(worlds)])
-        state, flows, books = initial_state(self.network, luck.demand[0]), None, None
-        total: Any = 0.0
-        for t in range(self.periods):
-            observations = observer.look(Seen(state, flows, books, t))
-            if looked is not None:
-                looked.append(observations)
-            decisions = self.actions.decisions(head(weights, observations, shift), t)
-            alive = state.alive
-            state, flows, books = step(self.network, state, decisions, luck.period(t))
-            if t >= self.warm_up:
-                earned = self.objective.rewards(self.network, books)
-                total = total + (earned if self.regime.control == "planner" else earned * alive.T)
-        return total.mean(0) / (self.periods - self.warm_up)
-
-    def gradients(self, rewards: Tensor, learnt: Sequence[Tensor]) -> list[Tensor]:
-        """Of each company's reward with respect to its own weights, each (networks, …)."""
-        if self.common or len(rewards) == 1:
-            return list(torch.autograd.grad(rewards.mean(), learnt))
-        each = torch.eye(len(rewards), dtype=rewards.dtype)
-        blocks = torch.autograd.grad(rewards, learnt, grad_outputs=each, is_grads_batched=True)
-        return [torch.diagonal(block, dim1=0, dim2=1).movedim(-1, 0) for block in blocks]
 
 
 def _seed_of(seed: int, what: str) -> int:

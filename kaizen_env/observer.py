@@ -28,12 +28,20 @@ class Observer:
 
     def look(self, seen: Seen) -> Array:
         """Observations of this moment (worlds, companies, features); call once per period, from the first on."""
+        return self.twin.assemble(*self._shown(seen))
+
+    def look_in_parts(self, seen: Seen) -> tuple[Array, Array | None]:
+        """As `look`, in the two parts of `Twin.parts`."""
+        return self.twin.parts(*self._shown(seen))
+
+    def _shown(self, seen: Seen) -> tuple[Array, Array, Array | None]:
+        """Own values, shared values and who sees whom, as late and as blurred as the regime has them."""
         twin, regime = self.twin, self.twin.regime
         own = twin.own_values(seen)
         self._history.append((own, twin.shared_values(seen, own), twin.visible(seen.state)))
         late = self._history[-1 - min(regime.twin_lag, len(self._history) - 1)]
         shared_late = self._history[-1 - min(regime.shared_twin_lag, len(self._history) - 1)]
-        return twin.assemble(
+        return (
             self._noisy(late[0], "own", regime.twin_noise),
             self._noisy(shared_late[1], "shared", regime.shared_twin_noise),
             shared_late[2],

@@ -239,27 +239,37 @@ class Twin:
 
         float32 from NumPy; PyTorch keeps its type, and gradients.
         """
+        each, common = self.parts(own, shared, visible)
+        if common is None:
+            return each
+        worlds, n, _ = each.shape
+        xp = self.network.xp
+        return xp.concat((each, xp.broadcast_to(common[:, None], (worlds, n, common.shape[-1]))), axis=-1)
+
+    def parts(self, own: Array, shared: Array, visible: Array | None) -> tuple[Array, Array | None]:
+        """Observations in two parts: what differs by viewer (worlds, companies, features), and what all see alike.
+
+        The second is (worlds, features), of a network twin alone; observations are the one with the other after it.
+        """
         kind, xp = self.regime.twin, self.network.xp
         own_part = self._bounded(own)
         if kind == "own":
-            return own_part
+            return own_part, None
         shared_part = self._bounded(shared)
         if kind not in SHARED_BY_COMPANY:
-            return xp.concat((own_part, shared_part), axis=-1)
+            return xp.concat((own_part, shared_part), axis=-1), None
         worlds, n, _ = own_part.shape
-        parts = [own_part]
+        each = own_part
         if kind == "network":
-            parts.append(shared_part[..., :1])
+            each = xp.concat((own_part, shared_part[..., :1]), axis=-1)
             shared_part = shared_part[..., 1:]
         # What is seen of each company, `shown` first: (worlds, companies, 1 + features).
         blocks = xp.concat((xp.ones_like(shared_part[..., :1]), shared_part), axis=-1)
         if visible is None:
-            parts.append(xp.broadcast_to(xp.reshape(blocks, (worlds, 1, -1)), (worlds, n, n * blocks.shape[-1])))
-        else:
-            mask = xp.permute_dims(visible, (2, 0, 1))[..., None]  # (worlds, i, j, 1)
-            mask = mask.astype(np.float32) if self.network.backend == "numpy" else mask
-            parts.append(xp.reshape(mask * blocks[:, None], (worlds, n, -1)))
-        return xp.concat(parts, axis=-1)
+            return each, xp.reshape(blocks, (worlds, -1))
+        mask = xp.permute_dims(visible, (2, 0, 1))[..., None]  # (worlds, i, j, 1)
+        mask = mask.astype(np.float32) if self.network.backend == "numpy" else mask
+        return xp.concat((each, xp.reshape(mask * blocks[:, None], (worlds, n, -1))), axis=-1), None
 
     def _bounded(self, values: Array) -> Array:
         """(features, companies, worlds) to (worlds, companies, features), within the bounds."""

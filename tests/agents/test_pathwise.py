@@ -18,9 +18,10 @@ from kaizen_env.scenarios.team import COST_OF_EFFORT, VALUE_OF_EFFORT
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'kaizen-env[training]'")
 
-from agents import pathwise  # noqa: E402
+from agents import pathwise, pathwise_game  # noqa: E402
 from agents.known_optima import example_6_1  # noqa: E402
-from agents.pathwise import FIXED, Game, Head, Pathwise  # noqa: E402
+from agents.pathwise import FIXED, Pathwise  # noqa: E402
+from agents.pathwise_game import Game, Head, Networks, Sight  # noqa: E402
 
 SMALL: dict[str, Any] = {"hidden": [4], "iterations": 6, "worlds": 3, "periods": 8, "checkpoint_every": 2}
 RANDOM = {"random": {"companies": 4, "seed": 3}}
@@ -57,18 +58,23 @@ def test_a_company_follows_its_own_reward_by_its_own_weights(regime: Any) -> Non
     Seen to fail: rewards summed before the gradient; the blocks of the transposed Jacobian.
     """
     game, head, weights = prepared(Task.of(RANDOM, regime))
-    learnt = {name: w.requires_grad_() for name, w in weights.items() if name not in FIXED}
-    rewards = game.play(head, weights, 1, 3)
-    assert len(set(rewards.tolist())) == head.companies
-    gradients = dict(zip(learnt, game.gradients(rewards, list(learnt.values())), strict=True))
+    learnt = [name for name in weights if name not in FIXED]
+    played = game.play(head, weights, 1, 3, learning=True)
+    assert len(set(played.rewards.tolist())) == head.companies
+    gradients = dict(zip(learnt, game.gradients(head, weights, learnt, played), strict=True))
     small = 1e-6
     for company in range(head.companies):
-        for name, place in (("constant", (company, 0)), ("constant", (company, 1)), ("bias_0", (company, 0, 2))):
+        for name, place in (
+            ("constant", (company, 0)),
+            ("constant", (company, 1)),
+            ("bias_0", (company, 0, 2)),
+            ("weight_0", (company, -1, 0)),
+        ):
             moved = []
             for sign in (1.0, -1.0):
                 other = {k: v.detach().clone() for k, v in weights.items()}
                 other[name][place] += sign * small
-                moved.append(game.play(head, other, 1, 3)[company].item())
+                moved.append(game.play(head, other, 1, 3).rewards[company].item())
             slope = (moved[0] - moved[1]) / (2 * small)
             assert gradients[name][place].item() == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
@@ -79,36 +85,51 @@ def test_who_is_paid_the_same_needs_one_gradient() -> None:
     Seen to fail: the sum of rewards, which is as many times longer as there are companies.
     """
     game, head, weights = prepared(Task.of(RANDOM, "kaizen2"))
-    learnt = [w.requires_grad_() for name, w in weights.items() if name not in FIXED]
+    learnt = [name for name in weights if name not in FIXED]
     assert game.common
-    plain = game.gradients(game.play(head, weights, 1, 2), learnt)
+    plain = game.gradients(head, weights, learnt, game.play(head, weights, 1, 2, learning=True))
     game.common = False
-    for a, b in zip(plain, game.gradients(game.play(head, weights, 1, 2), learnt), strict=True):
+    each = game.gradients(head, weights, learnt, game.play(head, weights, 1, 2, learning=True))
+    for a, b in zip(plain, each, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_a_shared_network_adds_up_what_companies_want() -> None:
+@pytest.mark.parametrize("regime", ["isolated", "transparent"])
+def test_a_shared_network_adds_up_what_companies_want(regime: str) -> None:
     """One network for all follows Σ_i of the gradients that company i has for its own copy.
 
     Seen to fail: the gradient of one company's reward through all companies.
     """
-    task, steps = Task.of(RANDOM, "isolated"), []
+    game, head, weights = prepared(Task.of(RANDOM, regime), shared=True)
+    learnt = [name for name in weights if name not in FIXED]
+    together = game.gradients(head, weights, learnt, game.play(head, weights, 1, 3, learning=True))
+    small = 1e-6
+    for name, place in (("constant", (0, 1)), ("bias_0", (0, 0, 2)), ("weight_0", (0, -1, 1)), ("weight_0", (0, 3, 1))):
+        slopes = []
+        for company in range(head.companies):
+            moved = [one_company_moved(game, head, weights, name, place, company, s * small) for s in (1.0, -1.0)]
+            slopes.append((moved[0] - moved[1]) / (2 * small))
+        slope = together[learnt.index(name)][place].item()
+        assert slope == pytest.approx(sum(slopes), rel=1e-4, abs=1e-8)
 
-    class Spy(Pathwise):
-        def _apply(self, learnt: Mapping[str, Any], gradients: Any) -> float:
-            steps.append([g.clone() for g in gradients])
-            return super()._apply(learnt, gradients)
 
-    learner = Spy(**(SMALL | {"shared": True, "iterations": 1, "jitter": 0.0}))
-    learner.train(task, 0, Log())
-    game, head, _ = prepared(task, shared=True)
-    weights = head.fresh(task.env(), game, torch.Generator().manual_seed(pathwise._seed_of(0, "weights")))
-    names = [name for name in weights if name not in FIXED]
-    apart = {n: w.expand(head.companies, *w.shape[1:]).clone().requires_grad_() for n, w in weights.items()}
-    rewards = game.play(head, apart, pathwise._seed_of(0, "iteration 0"), 3)
-    for k, name in enumerate(names):
-        own = [torch.autograd.grad(rewards[i], apart[name], retain_graph=True)[0][i] for i in range(head.companies)]
-        torch.testing.assert_close(steps[0][k][0], torch.stack(own).sum(0))
+def one_company_moved(
+    game: Game, head: Head, weights: dict[str, Any], name: str, place: tuple[int, ...], company: int, by: float
+) -> float:
+    """The reward of a company that alone has a copy of the shared network in which a weight is moved."""
+    other = {k: v.detach().clone() for k, v in weights.items()}
+    other[name][place] += by
+    mine, rest = Networks(head, other), Networks(head, weights)
+
+    class Mixed(Networks):
+        def say(self, seen: Sight) -> Any:
+            said = rest.say(seen).clone()
+            said[:, company] = mine.say(seen)[:, company]
+            return said
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pathwise_game, "Networks", Mixed)
+        return game.play(head, weights, 1, 3).rewards[company].item()
 
 
 @pytest.mark.parametrize("changes", [{}, {"twin_lag": 2, "twin_noise": 0.2, "shared_twin_lag": 1}])
@@ -124,7 +145,7 @@ def test_it_acts_in_environments_as_it_did_in_training(regime: str, changes: dic
     learner = trained(task, learning_rate=0.05)
     env = task.env()
     game, head = Game(env, 8, 0), Head(learner, Setting.of(env))
-    paid = game.play(head, learner.weights, 11, 1)
+    paid = game.play(head, learner.weights, 11, 1).rewards
     played = run(learner, task.scenario, task.regime, [11]).reward[:, 0]
     np.testing.assert_allclose(played, paid.detach().numpy(), rtol=2e-5, atol=1e-7)
 
