@@ -212,6 +212,21 @@ def test_one_company_has_no_use_for_sight(place: Path, capsys: pytest.CaptureFix
     assert "nobody has less than under isolated" in printed
 
 
+def test_a_learner_of_one_company_has_no_use_for_sight(place: Path) -> None:
+    """The control as it is shipped, trained more briefly: three trainings find nothing, and nothing large.
+
+    Seen to fail: with `transparent` trained for two steps.
+    """
+    path = experimenting.ROOT / "configs" / "controls" / "one_company.yaml"
+    shorter = ["policy.options.iterations=15", "policy.options.worlds=8", "scenario.periods=30", "tensorboard=false"]
+    less = ["regimes=[isolated, transparent]", "rules=[]"]
+    sets = [word for change in (*shorter, *less) for word in ("--set", change)]
+    assert compare.main([str(path), "--output", "run", *sets]) == 0
+    information = read_json(place / "run" / "summary.json")["effects"]["information"]
+    assert not information["shown"]
+    assert information["high"] - information["low"] < 0.05 * 9.0  # of what it costs a customer to wait
+
+
 def test_a_rule_that_beats_the_learner_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And the training budget, which is the same everywhere. Seen to fail: with the difference turned."""
     config(
