@@ -76,6 +76,32 @@ def together(values: np.ndarray, decays: np.ndarray) -> tuple[np.ndarray, np.nda
     return value, np.maximum(decay, 0.0)
 
 
+def agreed(
+    buyer: np.ndarray, partner: np.ndarray, own: np.ndarray, link: np.ndarray, decay: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Value of an hour of joint effort and its decay (companies, worlds), 0 for who does better to work alone.
+
+    `own` (companies, worlds) is the best a company can do alone, `link` and `decay` (purchases, worlds) what two hours
+    do on a link between `buyer` and `partner` (purchases,), the buyer itself where it works alone. Each of two is
+    credited with half. At first all join; who then has something better to do leaves, and with it all that its
+    partners would have got from its links; and so on, until all who stay do best to stay.
+    """
+    n, worlds = own.shape
+    shares = np.where((buyer == partner)[:, None], link, 0.5 * link)
+    joins = np.ones((n, worlds), dtype=bool)
+    while True:
+        value = np.where(joins[buyer] & joins[partner], shares, 0.0)
+        total, pace = np.zeros((n, worlds)), np.zeros((n, worlds))
+        for end in (buyer, partner):
+            counted = np.where(((end is buyer) | (buyer != partner))[:, None], value, 0.0)
+            np.add.at(total, end, counted)
+            np.add.at(pace, end, counted * decay)
+        stays = joins & (total > own)
+        if (stays == joins).all():
+            return total, pace / np.where(total > 0, total, 1.0)
+        joins = stays
+
+
 class Sight:
     """Reads companies' own features, as each sees its own or as the shared network twin shows them to everybody."""
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kaizen_env import BatchEnv
 from kaizen_env.luck import stream
 
 from .pathwise_game import TYPE, Game, Head, Networks
@@ -113,12 +114,13 @@ class Pathwise(Learner):
         game = Game(env, periods, self.warm_up)
         head = Head(self, setting)
         jitter = self.jitter if self.jitter is not None else JITTER * game.all_alike
+        one = self.alone(setting)
         done, kept = log.start(self, task, seed)
         generator = torch.Generator().manual_seed(_seed_of(seed, "weights"))
         if done:
             self.restore({name.removeprefix("weight/"): v for name, v in kept.items() if name.startswith("weight/")})
         else:
-            self.weights = head.fresh(env, game, generator)
+            self.weights = self.first(head, env, game, generator)
         learnt = {name: values.requires_grad_() for name, values in self.weights.items() if name not in FIXED}
         groups = [{"params": [value], "lr": 0.0, "name": name} for name, value in learnt.items()]
         optimiser = torch.optim.Adam(groups, betas=MEMORY)
@@ -134,8 +136,8 @@ class Pathwise(Learner):
             played = game.play(
                 head, self.weights, _seed_of(seed, f"iteration {k}"), self.worlds, jitter * falling**2, learning=True
             )
-            length = self._apply(learnt, game.gradients(head, self.weights, learnt, played))
-            earned = float(played.rewards.detach().sum())
+            length = self._apply(learnt, game.gradients(head, self.weights, learnt, played, one))
+            earned = float((played.rewards if one is None else played.rewards[one]).detach().sum())
             if safe.exploded(length, earned):
                 if safe.returns == MOST_RETURNS:
                     raise TrainingError(
@@ -152,6 +154,18 @@ class Pathwise(Learner):
             if (k + 1) % self.checkpoint_every == 0 or k + 1 == self.iterations:
                 log.checkpoint(k + 1, self._checkpoint(optimiser, learnt) | safe.arrays())
         self.weights = {name: values.detach() for name, values in self.weights.items()}
+
+    def first(self, head: Head, env: BatchEnv, game: Game, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weights that training begins with."""
+        return head.fresh(env, game, generator)
+
+    def alone(self, setting: Setting) -> int | None:
+        """The row of the one company that learns; None where all do."""
+        return None
+
+    def opened(self, companies: Sequence[str]) -> Tensor:
+        """Whose twin is open: (companies,), 1 or 0."""
+        return torch.full((len(companies),), float(self.open_twin), dtype=TYPE)
 
     def _apply(self, learnt: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> float:
         """Put the gradients (of reward, so with their sign turned) in place, each company's shortened to `clip`.

@@ -51,6 +51,7 @@ class Head:
         self.position = setting.column(position)
         self.efforts = len(setting.action_names) - 1 - ("openness" in setting.action_names)
         self.opens = "openness" in setting.action_names
+        self.open_twin = policy.opened(setting.companies)  # (companies,)
         # A network twin shows the same to all after the echelon; a planner sees of everybody what each sees.
         network_twin = setting.regime.twin == "network"
         self.each = setting.column("echelon_position") + 1 if network_twin else features
@@ -126,7 +127,7 @@ class Head:
             rest = torch.zeros_like(said[..., :1])
             parts.append(torch.softmax(torch.cat((said[..., 1:], rest), dim=-1), dim=-1)[..., :-1])
         if self.opens:
-            parts.append(torch.full_like(parts[0], float(self.policy.open_twin)))
+            parts.append(self.open_twin[:, None].expand_as(parts[0]))
         return 2.0 * torch.cat(parts, dim=-1) - 1.0
 
 
@@ -222,11 +223,25 @@ class Game:
         return Played(total.mean(0) / (self.periods - self.warm_up), sights, words)
 
     def gradients(
-        self, head: Head, weights: Mapping[str, Tensor], learnt: Iterable[str], played: Played
+        self,
+        head: Head,
+        weights: Mapping[str, Tensor],
+        learnt: Iterable[str],
+        played: Played,
+        one: int | None = None,
     ) -> list[Tensor]:
-        """Of each company's reward with respect to its own weights, each (networks, …); summed for a shared network."""
+        """Of each company's reward with respect to its own weights, each (networks, …); summed for a shared network.
+
+        With `one` of that company alone, and 0 for the weights of all others.
+        """
         rewards, said = played.rewards, played.said
-        if self.common or len(rewards) == 1:
+        if one is not None:
+            own = torch.zeros(head.companies, 1, dtype=TYPE)
+            own[one] = 1.0
+            owed = tuple(
+                own * slope for slope in torch.autograd.grad(rewards[one], said, materialize_grads=True)
+            )  # of what others say the company's reward has slopes too, which nobody follows
+        elif self.common or len(rewards) == 1:
             owed = torch.autograd.grad(rewards.mean(), said, materialize_grads=True)
         else:
 

@@ -60,6 +60,9 @@ class OwnKaizen:
     wage: np.ndarray  # money per period of a whole team
     curvature: np.ndarray  # money per period
     links: np.ndarray  # over which its joint effort is spread
+    purchase: Improvable  # of each purchase link, (link wastes, purchases): what its buyer saves
+    buyer: np.ndarray  # (purchases,) int
+    partner: np.ndarray  # (purchases,) int, the seller, or the buyer itself where the supplier is no company
 
     @staticmethod
     def of(network: Network, deviation: np.ndarray, shortage_cost: np.ndarray) -> OwnKaizen:
@@ -82,6 +85,9 @@ class OwnKaizen:
             wage=network.company.wage[:, 0],
             curvature=network.company.curvature[:, 0],
             links=network.links_per_company[:, 0] + np.zeros(n),
+            purchase=links,
+            buyer=network.purchase.buyer,
+            partner=network.purchase.partner,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .kaizen_index import Sight, index, ordering_rule, together, whole_team, with_kaizen
+from .kaizen_index import Sight, agreed, index, ordering_rule, together, whole_team, with_kaizen
 from .policy import Policy, Setting
 from .savings import Improvable, savings
 
@@ -62,30 +62,10 @@ class WorstNetworkWaste(Policy):
         link, link_decay = together(
             index(self.link_waste, link_level, both, remaining), self.link_waste.rate[..., None] * both
         )
-        joint, decay = self._joint(own.max(axis=0, initial=0.0), link[0], link_decay[0])
+        joint, decay = agreed(self.buyer, self.partner, own.max(axis=0, initial=0.0), link[0], link_decay[0])
         values, decays = np.concatenate((own, joint[None])), np.concatenate((own_decay, decay[None]))
         effort = whole_team(values, decays, books.wage, books.curvature)
         return with_kaizen(setting, orders, effort, opens=True)
-
-    def _joint(self, own: np.ndarray, link: np.ndarray, decay: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Value of an hour of joint effort and its decay (companies, worlds), 0 for who does better to work alone.
-
-        `own` is the best a company can do alone, `link` and `decay` (purchases, worlds) what two hours do on a link.
-        """
-        n, worlds = own.shape
-        shares = np.where((self.buyer == self.partner)[:, None], link, 0.5 * link)
-        joins = np.ones((n, worlds), dtype=bool)
-        while True:
-            value = np.where(joins[self.buyer] & joins[self.partner], shares, 0.0)
-            total, pace = np.zeros((n, worlds)), np.zeros((n, worlds))
-            for end in (self.buyer, self.partner):
-                counted = np.where(((end is self.buyer) | (self.buyer != self.partner))[:, None], value, 0.0)
-                np.add.at(total, end, counted)
-                np.add.at(pace, end, counted * decay)
-            stays = joins & (total > own)
-            if (stays == joins).all():
-                return total, pace / np.where(total > 0, total, 1.0)
-            joins = stays
 
     def arrays(self) -> dict[str, np.ndarray]:
         return self.ordering.arrays()

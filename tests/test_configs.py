@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from agents.experiments.config import BenchmarkConfig, CompareConfig, TrainConfig, load_experiment
+from agents.experiments.deviations import DeviateConfig
 from kaizen_env import DescriptionError
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-KINDS = {"train": TrainConfig, "benchmark": BenchmarkConfig, "compare": CompareConfig}
+KINDS = {"train": TrainConfig, "benchmark": BenchmarkConfig, "compare": CompareConfig, "deviate": DeviateConfig}
 COMMAND = re.compile(r"^#   python scripts/(\w+)\.py (\S+)", re.MULTILINE)
 
 

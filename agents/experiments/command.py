@@ -59,8 +59,12 @@ def carry_out(
     given: argparse.Namespace,
     report: Callable[[Experiment, RunFolder, list[Outcome], Console], None],
     policies: Sequence[str] = (),
+    stages: Callable[[Experiment, Path], Sequence[Sequence[Unit]]] = lambda experiment, path: [units(experiment, path)],
 ) -> int:
-    """Load, run and report an experiment; the exit status. What cannot be used is said on standard error."""
+    """Load, run and report an experiment; the exit status. What cannot be used is said on standard error.
+
+    `stages` are its units: those of one stage need nothing of each other, and all that came of the stages before.
+    """
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
@@ -68,8 +72,9 @@ def carry_out(
         if kind is not BenchmarkConfig:
             next(iter(experiment.policies.values())).make()  # without it there is nothing to run
         path = given.output or Path("runs") / file_name(experiment.name)
+        planned = stages(experiment, path)
         if given.dry_run:
-            return _foretell(name, experiment, path, given.jobs, console)
+            return _foretell(name, experiment, path, given.jobs, planned)
         folder = RunFolder(path, experiment, given.resume)
     except UNUSABLE as error:
         for line in str(error).split("\n"):
@@ -78,9 +83,10 @@ def carry_out(
     try:
         if folder.changed_versions:
             print(f"{name}: begun with other versions than now; see {path / 'versions.json'}", file=sys.stderr)
-        work = units(experiment, path)
-        with Bars(work) as bars:
-            outcomes = run_all(work, given.jobs, bars)
+        outcomes: list[Outcome] = []
+        for work in planned:
+            with Bars(work) as bars:
+                outcomes += run_all(work, given.jobs, bars)
         report(experiment, folder, outcomes, console)
     except OSError as error:
         print(
@@ -103,10 +109,10 @@ def carry_out(
     return int(bool(failed))
 
 
-def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, console: Console) -> int:
+def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, planned: Sequence[Sequence[Unit]]) -> int:
     """Print the complete config and a time; 1 where something would fail at once."""
     print(as_yaml(experiment.config), end="")
-    work = units(experiment, path)
+    work, later = planned[0], sum(map(len, planned[1:]))
     with Bars(work) as bars:
         found = estimates(work, lambda place: bars.advance(place, 1.0))
     training, evaluation = (sum(getattr(b, part) or 0.0 for b in found) for part in ("training", "evaluation"))
@@ -117,6 +123,8 @@ def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, console:
     whole = f"{_time((training + evaluation) / min(jobs, len(work)))} with --jobs {jobs}"
     more = f", and {unknown} trainings whose first step takes too long to tell" if unknown else ""
     print(f"# about {whole} (training {_time(training)}, evaluation {_time(evaluation)}){more}")
+    if later:
+        print(f"# and {later} units that begin with what those have learnt, which are not in this time")
     if experiment.config.get("foresight"):
         print(f"# and foresight in {experiment.evaluation.worlds} worlds, which is not in this time")
     wrong: list[Budget] = [budget for budget in found if budget.error]

@@ -114,6 +114,10 @@ class TrainConfig(Config):
     regime: Any  # a name, axes, or {regime: NAME, axes …}; with a label where wanted
     policy: PolicyChoice
 
+    def more(self) -> dict[str, Any]:
+        """What a config built on this one says beyond it, as plain data."""
+        return {}
+
 
 class BenchmarkConfig(Config):
     """Policies × scenarios × regimes; learners are trained first, with every seed."""
@@ -231,6 +235,7 @@ def _asked(config: Config, parts: _Parts) -> tuple[dict[str, Any], dict[str, Any
         regimes = parts.regimes([config.regime], "regime")
         policies = parts.policies({"policy": config.policy}, scenarios, regimes)
         what = {"scenario": config.scenario, "regime": _axes(regimes)[0], "policy": _plain(policies)[0]}
+        what |= config.more()
     return {"scenarios": scenarios, "regimes": regimes, "policies": policies}, what
 
 
