@@ -21,6 +21,7 @@ class Regime(Part):
     control: Literal["company", "planner"] = "company"  # who acts
     alignment: Share = 1.0  # α: reward = (1 − α) · own profit + α · the shared objective
     kaizen: bool = True  # whether companies may improve
+    kaizen_delay: Annotated[int, Field(ge=0)] = 0  # periods at the start in which nobody does, whatever is decided
     twin_lag: Annotated[int, Field(ge=0)] = 0  # periods by which the own twin is behind
     twin_noise: Amount = 0.0  # relative standard deviation of what the own twin shows
     shared_twin_lag: Annotated[int, Field(ge=0)] = 0  # the same of the shared twin

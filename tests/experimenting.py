@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -157,7 +158,13 @@ def begun(name: str, *arguments: object, cwd: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_answers_interrupts,
     )
+
+
+def _answers_interrupts() -> None:
+    """Ctrl-C counts, also where the tests run in the background of a shell, which ignores it for all it begins."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def written(folder: Path, data: Any, name: str = "config.yaml") -> Path:

@@ -19,7 +19,7 @@ from experimenting import LEARNER, POLICIES, contents, environment, written
 from matplotlib.figure import Figure
 
 from agents.experiments import comparison_files, figures
-from agents.experiments.comparison import Cell
+from agents.experiments.comparison import EFFECTS, Cell
 from agents.experiments.learning import Curve, curves
 from agents.experiments.statistics import performance_profile, thresholds
 from kaizen_env.ledger import KINDS
@@ -33,7 +33,7 @@ COMPARISON: dict[str, Any] = {
     "seeds": [0, 1],
     "tensorboard": False,
 }
-ALL = ["effects", "learning", "muda", "parties", "profiles", "values", "waste"]
+ALL = ["effects", "learning", "muda", "parties", "profiles", "timeline", "values", "waste"]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def invented(regimes: list[str], companies: list[str], rule: str | None = "a rul
             regime: {"learner": interval(100.0 + i), "rules": rules, "best_rule": rule}
             for i, regime in enumerate(regimes)
         },
+        "terms": EFFECTS,
         "effects": {"information": interval(0.5), "incentive": None, "interaction": None, "dividend": interval(4.0)},
         "parties": {regime: {"rows": rows[i]} for i, regime in enumerate(regimes)},
         "lean": {
@@ -78,8 +79,10 @@ def invented(regimes: list[str], companies: list[str], rule: str | None = "a rul
     }
 
 
-def invented_tables(said: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Curve]]]:
-    """Waste that falls faster in later regimes, profiles from 1 to 0, and a learning curve for every training."""
+def invented_tables(
+    said: dict[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, list[Curve]]]:
+    """Waste that falls faster in later regimes, value that rises with it, profiles from 1 to 0, and a learning curve for every training."""
     waste: dict[str, list[Any]] = {"regime": [], "policy": [], "seed": [], "period": [], "waste_remaining": []}
     profiles: dict[str, list[Any]] = {name: [] for name in ("regime", "policy", "threshold", "share", "low", "high")}
     learning = {}
@@ -102,7 +105,14 @@ def invented_tables(said: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
                     column.append(value)
         steps = np.arange(1.0, 101.0)
         learning[regime] = [Curve(seed, "reward", steps, steps, np.sqrt(steps) + seed) for seed in said["seeds"]]
-    return waste, profiles, learning
+    value = [100.0 - 10.0 * float(left) for left in waste["waste_remaining"]]
+    timeline = {
+        **waste,
+        "end_customer_value": value,
+        "open_twins": [1.0] * len(value),
+        "alive": waste["waste_remaining"],
+    }
+    return waste, timeline, profiles, learning
 
 
 def test_a_profile_worked_by_hand() -> None:
@@ -213,7 +223,7 @@ def test_figures_show_the_numbers() -> None:
     """
     regimes = ["isolated", "transparent", "kaizen2"]
     said = invented(regimes, [f"firm {k}" for k in range(20)])
-    waste, profiles, learning = invented_tables(said)
+    waste, timeline, profiles, learning = invented_tables(said)
 
     axes: Any = figures.values(said).axes[0]  # type: ignore[union-attr]
     dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
@@ -244,6 +254,11 @@ def test_figures_show_the_numbers() -> None:
     last = [line.get_ydata()[-1] for line in drawn.axes[0].lines]
     assert last == pytest.approx([1.0 - 0.03 * (1 + i) - 0.0005 for i in range(3)])
 
+    drawn = figures.timelines(said, timeline)
+    assert [panel.get_title() for panel in drawn.axes] == ["end-customer value per period", "companies alive"]
+    last = [line.get_ydata()[-1] for line in drawn.axes[0].lines]
+    assert last == pytest.approx([90.0 + 0.3 * (1 + i) + 0.005 for i in range(3)])
+
     drawn = figures.training(said, learning)
     assert [panel.get_title() for panel in drawn.axes] == regimes
     raw = [line.get_ydata() for line in drawn.axes[0].lines if len(line.get_ydata()) == 100]
@@ -259,13 +274,13 @@ def test_what_would_show_nothing_is_left_out(tmp_path: Path) -> None:
     """Rules alone, one regime, a learner that came through nowhere. Seen to fail: an empty figure for each."""
     said = invented(["isolated"], ["shop"], None)
     said["effects"] = dict.fromkeys(said["effects"])
-    waste, profiles, _ = invented_tables(said)
-    drawn = figures.write_figures(tmp_path / "f", said, waste, profiles, {"isolated": []})
-    assert [path.stem for path in drawn] == ["values", "profiles", "muda", "waste"]
+    waste, timeline, profiles, _ = invented_tables(said)
+    drawn = figures.write_figures(tmp_path / "f", said, waste, timeline, profiles, {"isolated": []})
+    assert [path.stem for path in drawn] == ["values", "profiles", "muda", "waste", "timeline"]
     said = invented(["isolated"], ["shop"]) | {"policy": "nobody", "lean": {}, "parties": {}, "baseline": None}
     said["regimes"]["isolated"]["learner"] = None
     said["effects"] = dict.fromkeys(said["effects"])
-    drawn = figures.write_figures(tmp_path / "g", said, waste, profiles, {})
+    drawn = figures.write_figures(tmp_path / "g", said, waste, timeline, profiles, {})
     assert [path.stem for path in drawn] == ["values"]
 
 

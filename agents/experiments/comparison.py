@@ -18,6 +18,7 @@ from kaizen_env.metrics import gini
 
 from .config import REFERENCE, Experiment
 from .gains import side_payments
+from .lean import QUARTERS
 from .statistics import Interval, Resampled, improvement, mean
 from .unit import Outcome, is_learner, read_evaluation, read_table
 
@@ -76,7 +77,9 @@ def summary(experiment: Experiment, outcomes: Sequence[Outcome], reached: np.nda
     served = {regime: of[learner] for regime, of in found.items() if learner in of}
     values = {(regime, label): cell.values for regime, of in found.items() for label, cell in of.items()}
     resampled = Resampled({repr(key): v for key, v in values.items()})
-    baseline = BASELINE if BASELINE in served else next(iter(served), None)
+    asked = experiment.config["baseline"] or BASELINE
+    baseline = asked if asked in served else next(iter(served), None)
+    kinds = experiment.config["effects"] or EFFECTS
     scale = _scale(values, learner, reached)
     said: dict[str, Any] = {
         "name": experiment.name,
@@ -89,7 +92,9 @@ def summary(experiment: Experiment, outcomes: Sequence[Outcome], reached: np.nda
         "baseline": baseline,
         "foresight": scale,
         "regimes": {r: _regime(r, of, learner, baseline, resampled, values, scale) for r, of in found.items()},
-        "effects": effects({regime: cell.values for regime, cell in served.items()}, resampled, learner, scale),
+        "effects": effects({r: cell.values for r, cell in served.items()}, resampled, learner, scale, kinds),
+        "terms": kinds,
+        "quarters": quarters(served, baseline),
         "parties": parties(served, baseline, next(iter(experiment.scenarios.values())).companies),
         "lean": {regime: _lean(cell) for regime, cell in served.items()},
         "not_served": {
@@ -136,7 +141,7 @@ def _regime(
         interval, v = resampled.interval(repr((regime, label))), values[regime, label]
         change = None
         if baseline is not None and (regime, label) != (baseline, learner):
-            change = _difference(resampled, (regime, label), (baseline, learner))
+            change = _difference(resampled, repr((regime, label)), repr((baseline, learner)))
         return {
             **interval._asdict(),
             "mean": float(v.mean()),
@@ -147,7 +152,9 @@ def _regime(
 
     rules = {label: told(label) for label in of if label != learner}
     best = max(rules, key=lambda label: rules[label]["value"], default=None)
-    against = _difference(resampled, (regime, best), (regime, learner)) if best is not None and learner in of else None
+    against = None
+    if best is not None and learner in of:
+        against = _difference(resampled, repr((regime, best)), repr((regime, learner)))
     return {
         "learner": told(learner) if learner in of else None,
         "rules": rules,
@@ -156,26 +163,30 @@ def _regime(
     }
 
 
-def _difference(resampled: Resampled, one: tuple[str, str], other: tuple[str, str]) -> dict[str, Any]:
-    interval = resampled.interval({repr(one): 1.0, repr(other): -1.0})
+def _difference(resampled: Resampled, one: str, other: str) -> dict[str, Any]:
+    interval = resampled.interval({one: 1.0, other: -1.0})
     return {**interval._asdict(), "shown": interval.shown}
 
 
 def effects(
-    values: Mapping[str, np.ndarray], resampled: Resampled | None = None, policy: str = "", scale: Any = None
+    values: Mapping[str, np.ndarray],
+    resampled: Resampled | None = None,
+    policy: str = "",
+    scale: Any = None,
+    kinds: Mapping[str, Mapping[str, float]] = EFFECTS,
 ) -> dict[str, Any]:
     """The effects between the regimes of `values` (label → (seeds, worlds)); those that lack a regime are None."""
     if resampled is None:
         resampled = Resampled({repr((regime, policy)): v for regime, v in values.items()})
     found: dict[str, Any] = {}
-    for name, terms in EFFECTS.items():
+    for name, terms in kinds.items():
         if not set(terms) <= set(values):
             found[name] = None
             continue
         interval = resampled.interval({repr((regime, policy)): weight for regime, weight in terms.items()})
         likely = None
-        if len(terms) == 2:
-            better, worse = terms
+        if sorted(terms.values()) == [-1.0, 1.0]:
+            better, worse = sorted(terms, key=lambda regime: -terms[regime])
             likely = improvement(values[better], values[worse])._asdict()
         found[name] = {
             **interval._asdict(),
@@ -183,6 +194,19 @@ def effects(
             "improvement": likely,
             "normalised": _share(interval, scale, 0.0),
         }
+    return found
+
+
+def quarters(served: Mapping[str, Cell], baseline: str | None) -> dict[str, Any]:
+    """End-customer value per period in every quarter of the episode, and the change from `baseline`: what compounds."""
+    found: dict[str, Any] = {regime: [] for regime in served}
+    for column in QUARTERS:
+        resampled = Resampled({regime: cell.column("lean", column) for regime, cell in served.items()})
+        for regime in served:
+            change = None
+            if baseline is not None and regime != baseline:
+                change = _difference(resampled, regime, baseline)
+            found[regime].append({**resampled.interval(regime)._asdict(), "change": change})
     return found
 
 

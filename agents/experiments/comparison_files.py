@@ -5,6 +5,7 @@ regimes.csv      regime, policy: value, interval, change from the baseline, shar
 parties.csv      regime, party: what it has, the change, the side payment
 ledger.csv       regime, policy, company: cost of every kind, mean over seeds and worlds
 waste.csv        regime, policy, seed, period: waste remaining, and of each kind, mean over worlds
+timeline.csv     regime, policy, seed, period: value, profit, open twins, survivors, shares of demand, mean over worlds
 profiles.csv     regime, policy (the learner and the best rule), threshold: share of seeds × worlds with more, and band
 marl_eval.json   evaluation and training in the layout of marl-eval; see `marl_eval`
 figures/*.png    see `figures`
@@ -37,6 +38,7 @@ def write_tables(folder: Path, experiment: Experiment, outcomes: Sequence[Outcom
     tables = {
         "evaluation": _joined((o, _of(o, "evaluation", money)) for o in outcomes),
         "waste": _joined((o, _of(o, "waste")) for o in outcomes),
+        "timeline": _joined((o, _of(o, "timeline")) for o in outcomes),
         "ledger": _ledger(found),
         "regimes": _rows(_regimes(said)),
         "parties": _rows(_parties(said)),
@@ -61,9 +63,9 @@ def write_pictures(
     from .figures import write_figures
 
     learner = {regime: of[said["policy"]] for regime, of in cells(experiment, outcomes).items() if said["policy"] in of}
-    waste, profiles = (read_table(folder / f"{name}.csv") for name in ("waste", "profiles"))
+    waste, timeline, profiles = (read_table(folder / f"{name}.csv") for name in ("waste", "timeline", "profiles"))
     learning = {regime: curves(cell) for regime, cell in learner.items()}
-    return write_figures(folder / "figures", said, waste, profiles, learning)
+    return write_figures(folder / "figures", said, waste, timeline, profiles, learning)
 
 
 def _of(outcome: Outcome, table: str, columns: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .comparison import EFFECTS
 from .config import REFERENCE
 
 ACROSS = 5  # regimes beside each other
@@ -41,6 +42,8 @@ def show(said: Mapping[str, Any], console: Console, short: bool = False) -> None
     for line in settlements(said):
         console.print(line, highlight=False)
     console.print()
+    if said["quarters"]:
+        console.print(quarters_table(said))
     for regimes in _parts(list(said["lean"])):
         console.print(lean_table(said, regimes))
 
@@ -123,18 +126,40 @@ def effects_table(said: Mapping[str, Any]) -> Table:
     table.add_column("")
     for name, effect in said["effects"].items():
         if effect is None:
-            table.add_row(name, HOW[name], "", "", "", "needs regimes that are not here")
+            table.add_row(name, how(said, name), "", "", "", "needs regimes that are not here")
             continue
         better = "" if effect["improvement"] is None else f"{effect['improvement']['value']:.2f}"
         verdict = "" if effect["shown"] else NOT_SHOWN
-        table.add_row(name, HOW[name], signed(effect["value"]), span(effect), better, verdict)
+        table.add_row(name, how(said, name), signed(effect["value"]), span(effect), better, verdict)
+    return table
+
+
+def how(said: Mapping[str, Any], name: str) -> str:
+    """What an effect adds and takes away."""
+    terms = said["terms"][name]
+    if terms == EFFECTS.get(name) and name in HOW:
+        return HOW[name]
+    signs = (f"{'+' if w > 0 else '−'} {f'{abs(w):g} ' if abs(w) != 1 else ''}{label}" for label, w in terms.items())
+    return " ".join(signs).removeprefix("+ ")
+
+
+def quarters_table(said: Mapping[str, Any]) -> Table:
+    """Value in every quarter of the episode: whether a difference grows."""
+    table = _table(f"end-customer value per period by quarter of the episode; change from {said['baseline']}")
+    table.add_column("regime", overflow="fold")
+    for name in ("1st", "2nd", "3rd", "4th", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for regime, of in said["quarters"].items():
+        cells = [_party(quarter) for quarter in of]
+        last = of[-1] if of[-1]["change"] is None else of[-1]["change"]
+        table.add_row(escape(regime), *cells, span(last))
     return table
 
 
 def headline(said: Mapping[str, Any]) -> str:
     """The result in a sentence."""
-    effect = said["effects"]["dividend"]
-    if effect is None:
+    effect = said["effects"].get("dividend")
+    if effect is None or said["terms"]["dividend"] != EFFECTS["dividend"]:
         return _best(said)
     if not effect["shown"]:
         return f"Improving together (kaizen2) against improving alone (isolated): {NOT_SHOWN}."
@@ -143,7 +168,7 @@ def headline(said: Mapping[str, Any]) -> str:
     words = "gains" if effect["value"] > 0 else "LOSES"
     parts = []
     for name in ("information", "incentive", "interaction"):
-        part = said["effects"][name]
+        part = said["effects"].get(name)
         if part is not None:
             parts.append(f"{name} {signed(part['value']) if part['shown'] else NOT_SHOWN}")
     told = f" ({'; '.join(parts)})" if parts else ""

@@ -7,7 +7,7 @@ place. A path in it starts at the file, or else where the command is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -27,6 +27,7 @@ REFERENCE = "static"  # what every policy is compared with
 COMPARED = ("static", "isolated", "transparent", "aligned", "kaizen2")
 MOST_WORLDS = 1_000_000
 EVALUATION = 2**40  # luck of evaluation has seeds from here on; that of training has smaller ones
+Weight = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
@@ -135,7 +136,10 @@ class CompareConfig(Config):
 
     kind: ClassVar[str] = "compare"
     scenario: Any
+    # As for a training; `scenario: {field: value, …}` in one changes the network under this regime alone.
     regimes: Annotated[list[Any], Field(min_length=1, default_factory=lambda: list(COMPARED))]
+    baseline: str | None = None  # the regime that gains are counted from; by default isolated, or else the first
+    effects: dict[Name, dict[str, Weight]] | None = None  # what is added and taken away; by default `EFFECTS`
     policy: PolicyChoice
     rules: list[PolicyChoice] = Field(default_factory=list)  # also run, wherever the regime shows them enough
     foresight: bool = False  # whether results are also told as shares of what foresight reaches
@@ -160,6 +164,7 @@ class Experiment:
     evaluation: Evaluation
     tensorboard: bool
     config: dict[str, Any]  # complete, as plain data; scenarios as they were given
+    cases: dict[str, Scenario] = field(default_factory=dict)  # networks of regimes that have one of their own
 
     def naming(self, places: Sequence[str]) -> dict[str, Any]:
         """The complete config with these places of scenarios."""
@@ -216,19 +221,20 @@ def _asked(config: Config, parts: _Parts) -> tuple[dict[str, Any], dict[str, Any
         what["foresight"] = config.foresight
     elif isinstance(config, CompareConfig):
         scenarios = parts.scenarios([config.scenario], "scenario")
-        regimes = parts.regimes(config.regimes, "regimes[{}]")
+        (scenario,) = scenarios.values()
+        regimes, cases, changes = parts.cases(config.regimes, scenario)
         chosen = {"policy": config.policy} | {f"rules[{i}]": choice for i, choice in enumerate(config.rules)}
         policies = parts.policies(chosen, scenarios, regimes)
-        if config.foresight and REFERENCE not in regimes:
-            raise DescriptionError(
-                f"{parts.file}: foresight: shares are counted from '{REFERENCE}', which is no regime here; add it"
-            )
-        (policy, *rules), (scenario,) = policies.items(), scenarios.values()
-        served = (parts.served(rule, scenario, regimes, f"rules[{i}]") for i, (_, rule) in enumerate(rules))
+        parts.counted(config, regimes, cases)
+        policy, *rules = policies.items()
+        networks = {label: cases.get(label, scenario) for label in regimes}
+        served = (parts.served(rule, networks, regimes, f"rules[{i}]") for i, (_, rule) in enumerate(rules))
         policies = dict([policy]) | {choice.called: choice for choice in served}
         policy_data, *rules_data = _plain(policies)
-        what = {"scenario": config.scenario, "regimes": _axes(regimes), "policy": policy_data, "rules": rules_data}
-        what["foresight"] = config.foresight
+        axes = [of | changes.get(of["label"], {}) for of in _axes(regimes)]
+        what = {"scenario": config.scenario, "regimes": axes, "policy": policy_data, "rules": rules_data}
+        what |= {"baseline": config.baseline, "effects": config.effects, "foresight": config.foresight}
+        return {"scenarios": scenarios, "regimes": regimes, "policies": policies, "cases": cases}, what
     else:
         assert isinstance(config, TrainConfig)
         scenarios = parts.scenarios([config.scenario], "scenario")
@@ -285,6 +291,61 @@ class _Parts:
             found[label] = regime
         return found
 
+    def cases(
+        self, given: Sequence[Any], scenario: Scenario
+    ) -> tuple[dict[str, Regime], dict[str, Scenario], dict[str, dict[str, Any]]]:
+        """Regimes by label; the networks of those that change `scenario`; and what these changed, as it was given."""
+        plain, changes = [], []
+        for spec in given:
+            fields = dict(spec) if isinstance(spec, Mapping) else spec
+            changes.append(fields.pop("scenario", None) if isinstance(fields, dict) else None)
+            plain.append(fields)
+        regimes, networks, said = self.regimes(plain, "regimes[{}]"), {}, {}
+        for i, (label, change) in enumerate(zip(regimes, changes, strict=True)):
+            if change is not None:
+                where = f"regimes[{i}].scenario"
+                networks[label] = self._tried(where, lambda change=change: self._case(scenario, change))
+                said[label] = {"scenario": change}
+        return regimes, networks, said
+
+    def _case(self, scenario: Scenario, change: Any) -> Scenario:
+        if not isinstance(change, Mapping) or {"name", "scenario"} & set(change):
+            raise DescriptionError(f"got {change!r}; allowed: fields of the scenario but its name, e.g. {{groups: …}}")
+        network = load_scenario({**change, "scenario": scenario}, self.folder)
+        for what in ("companies", "markets"):
+            now, then = ([part.name for part in getattr(of, what)] for of in (network, scenario))
+            if now != then:
+                raise DescriptionError(f"{what} are {', '.join(now)}; allowed: those of the scenario, in its order")
+        if network.periods != scenario.periods:
+            raise DescriptionError(f"periods: {network.periods}; an episode is as long under every regime")
+        return network
+
+    def counted(self, config: CompareConfig, regimes: Mapping[str, Any], cases: Mapping[str, Any]) -> None:
+        """Raise DescriptionError where baseline, effects and foresight do not fit the regimes."""
+        if config.foresight and REFERENCE not in regimes:
+            raise DescriptionError(
+                f"{self.file}: foresight: shares are counted from '{REFERENCE}', which is no regime here; add it"
+            )
+        if config.foresight and cases:
+            raise DescriptionError(
+                f"{self.file}: foresight: it is reached in one network, and {', '.join(cases)} change it; leave it out"
+            )
+        asked = {"baseline": [config.baseline] if config.baseline is not None else []}
+        asked |= {f"effects.{name}": list(terms) for name, terms in (config.effects or {}).items()}
+        for where, labels in asked.items():
+            for label in labels:
+                if label not in regimes:
+                    raise DescriptionError(
+                        f"{self.file}: {where}: there is no regime '{label}' here{near(label, regimes)}; allowed:"
+                        f" {', '.join(regimes)}"
+                    )
+        for name, terms in (config.effects or {}).items():
+            if abs(sum(terms.values())) > 1e-9 or not any(terms.values()):
+                raise DescriptionError(
+                    f"{self.file}: effects.{name}: weights add up to {sum(terms.values()):g}; an effect is a"
+                    " difference: weights of both signs that add up to 0, e.g. {kinder: 1, harder: -1}"
+                )
+
     def policies(
         self, given: Mapping[str, PolicyChoice], found: Mapping[str, Any], regimes: Mapping[str, Any]
     ) -> dict[str, PolicyChoice]:
@@ -309,11 +370,11 @@ class _Parts:
         return chosen
 
     def served(
-        self, choice: PolicyChoice, scenario: Scenario, regimes: Mapping[str, Regime], where: str
+        self, choice: PolicyChoice, networks: Mapping[str, Scenario], regimes: Mapping[str, Regime], where: str
     ) -> PolicyChoice:
-        """The same rule for the regimes alone that show it enough."""
-        asked = {label: regime for label, regime in regimes.items() if choice.takes_part(scenario.name, label)}
-        refused = {label: why for label, regime in asked.items() if (why := refusal(choice, scenario, regime))}
+        """The same rule for the regimes alone that show it enough; `networks` are theirs."""
+        asked = {label: regime for label, regime in regimes.items() if choice.takes_part(networks[label].name, label)}
+        refused = {label: why for label, regime in asked.items() if (why := refusal(choice, networks[label], regime))}
         if len(refused) == len(asked):
             raise DescriptionError(f"{self.file}: {where}: no regime here will do: {next(iter(refused.values()))}")
         return choice.model_copy(update={"regimes": [label for label in asked if label not in refused]})

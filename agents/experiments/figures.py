@@ -6,6 +6,7 @@ learning.png  every training by its log
 profiles.png  how often the learner reaches more than so much (performance profiles, Agarwal et al. 2021)
 muda.png      cost by kind of the ledger
 waste.png     waste remaining over time
+timeline.png  value, and what else changes: open twins, survivors, shares of demand
 parties.png   what every party gains or loses against the baseline
 
 A figure that would show nothing is left out. A colour is one regime in all of them: those of Okabe & Ito (2008), which
@@ -28,7 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..files import replace
-from .comparison_tables import HOW, NOT_SHOWN, PARTIES, number, signed
+from .comparison_tables import NOT_SHOWN, PARTIES, how, number, signed
 from .learning import Curve
 
 DPI = 150
@@ -39,17 +40,25 @@ GREY, PAPER = "#767676", "#ffffff"
 MUDA_COLOURS = ("#56B4E9", "#0072B2", "#009E73", "#F0E442", "#E69F00", "#000000", "#D55E00", "#CC79A7", "#999999")
 ACROSS = 4  # panels beside each other
 LONGEST, SHORTER = 34, 22  # characters of a label, and of one above a narrow panel
+VALUE = "end_customer_value"
+TIMELINE = {VALUE: "end-customer value per period", "open_twins": "open twins", "alive": "companies alive"}
 MARKED = 40  # rows of a log up to which each is a dot
 
 Table = Mapping[str, Any]  # columns of a CSV file by name; numbers may be text
 
 
 def write_figures(
-    folder: Path, said: Mapping[str, Any], waste: Table, profiles: Table, learning: Mapping[str, Sequence[Curve]]
+    folder: Path,
+    said: Mapping[str, Any],
+    waste: Table,
+    timeline: Table,
+    profiles: Table,
+    learning: Mapping[str, Sequence[Curve]],
 ) -> list[Path]:
     """Draw a comparison into a folder, each file put in place whole; the files that are there now.
 
-    `said` is its summary, `waste` and `profiles` its tables of these names, `learning` the trainings of each regime.
+    `said` is its summary, `waste`, `timeline` and `profiles` its tables of these names, `learning` the trainings of
+    each regime.
     """
     folder.mkdir(exist_ok=True)
     written = []
@@ -58,7 +67,7 @@ def write_figures(
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-        for name, figure in _figures(said, waste, profiles, learning):
+        for name, figure in _figures(said, waste, timeline, profiles, learning):
             content = io.BytesIO()
             FigureCanvasAgg(figure)
             figure.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
@@ -68,7 +77,7 @@ def write_figures(
 
 
 def _figures(
-    said: Mapping[str, Any], waste: Table, profiles: Table, learning: Mapping[str, Sequence[Curve]]
+    said: Mapping[str, Any], waste: Table, timeline: Table, profiles: Table, learning: Mapping[str, Sequence[Curve]]
 ) -> Iterator[tuple[str, Figure]]:
     drawn = {
         "values": values(said),
@@ -77,6 +86,7 @@ def _figures(
         "profiles": profile_lines(said, profiles),
         "muda": muda(said),
         "waste": waste_lines(said, waste),
+        "timeline": timelines(said, timeline),
         "parties": parties(said),
     }
     yield from ((name, figure) for name, figure in drawn.items() if figure is not None)
@@ -127,7 +137,7 @@ def effects(said: Mapping[str, Any]) -> Figure | None:
             va="bottom",
             bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )
-    _rows(axes, [f"{name}\n{HOW[name]}" for name in there], shorten=False)
+    _rows(axes, [f"{name}\n{how(said, name)}" for name in there], shorten=False)
     _money(axes, "difference in end-customer value per period")
     _title(figure, said, f"effects, by {_text(said['policy'])}", f"{_sample(said)}, IQM, 95 % interval")
     return figure
@@ -223,29 +233,66 @@ def muda(said: Mapping[str, Any]) -> Figure | None:
 
 def waste_lines(said: Mapping[str, Any], waste: Table) -> Figure | None:
     """Waste remaining under every regime: mean over the trainings, and from the least to the most of them."""
-    regime, policy = np.asarray(waste["regime"]), np.asarray(waste["policy"])
-    seed, left = np.asarray(waste["seed"]), np.asarray(waste["waste_remaining"], dtype=np.float64)
     figure, axes = _sheet(3.6 + 0.13 * len(said["regimes"]))
-    lines = []
-    for label in said["regimes"]:
-        its = (regime == label) & (policy == said["policy"])
-        if its.any():
-            colour, dashes, width = _line(said, label)
-            each = np.stack([left[its & (seed == one)] for one in dict.fromkeys(seed[its])])  # (seeds, periods + 1)
-            axes.fill_between(
-                range(each.shape[1]), each.min(axis=0), each.max(axis=0), color=colour, alpha=_faint(said), lw=0
-            )
-            lines += axes.plot(each.mean(axis=0), color=colour, ls=dashes, lw=width, label=_text(label))
+    lines = _over_time(said, axes, waste, "waste_remaining")
     if not lines:
         return None
-    axes.set_xlabel("period")
     axes.set_ylabel("waste remaining (1 = today's)")
-    for axis in (axes.xaxis, axes.yaxis):
-        _numbers(axis, 6)
     told = f"{_sample(said)}; mean and range of the trainings" if len(said["seeds"]) > 1 else _sample(said)
     _title(figure, said, f"waste remaining, by {_text(said['policy'])}", told)
     _legend(figure, lines)
     return figure
+
+
+def timelines(said: Mapping[str, Any], timeline: Table) -> Figure | None:
+    """End-customer value over time, and beside it what differs from its start in any regime."""
+    shown = {name: head for name, head in TIMELINE.items() if name == VALUE or _moves(timeline, name)}
+    shown |= {name: name for name in timeline if name.startswith("demand share") and _moves(timeline, name)}
+    figure, panels = _panels(len(shown), 2.9)
+    lines: list[Any] = []
+    for axes, (name, head) in zip(panels, shown.items(), strict=True):
+        lines = _over_time(said, axes, timeline, name, smooth=name == VALUE)
+        axes.set_title(_text(head), fontsize=9)
+    if not lines:
+        return None
+    periods = len(set(timeline["period"]))
+    told = f"mean over {_sample(said)}; value: moving mean of {_width(periods)} periods"
+    _title(figure, said, f"over time, by {_text(said['policy'])}", told)
+    _legend(figure, lines)
+    return figure
+
+
+def _moves(timeline: Table, name: str) -> bool:
+    values = np.asarray(timeline[name], dtype=np.float64)
+    return bool(np.ptp(values) > 1e-6)
+
+
+def _width(periods: int) -> int:
+    return max(1, periods // 12)
+
+
+def _over_time(said: Mapping[str, Any], axes: Any, table: Table, column: str, smooth: bool = False) -> list[Any]:
+    """A line of the policy for each regime: mean over the trainings, and from the least to the most of them."""
+    regime, policy, seed = (np.asarray(table[name]) for name in ("regime", "policy", "seed"))
+    values = np.asarray(table[column], dtype=np.float64)
+    lines: list[Any] = []
+    for label in said["regimes"]:
+        its = (regime == label) & (policy == said["policy"])
+        if its.any():
+            colour, dashes, width = _line(said, label)
+            each = np.stack([values[its & (seed == one)] for one in dict.fromkeys(seed[its])])  # (seeds, periods)
+            first = 0
+            if smooth:
+                kernel = np.full(_width(each.shape[1]), 1.0 / _width(each.shape[1]))
+                each = np.stack([np.convolve(one, kernel, "valid") for one in each])
+                first = len(kernel) - 1
+            along = np.arange(each.shape[1]) + first
+            axes.fill_between(along, each.min(axis=0), each.max(axis=0), color=colour, alpha=_faint(said), lw=0)
+            lines += axes.plot(along, each.mean(axis=0), color=colour, ls=dashes, lw=width, label=_text(label))
+    axes.set_xlabel("period")
+    for axis in (axes.xaxis, axes.yaxis):
+        _numbers(axis, 6)
+    return lines
 
 
 def parties(said: Mapping[str, Any]) -> Figure | None:

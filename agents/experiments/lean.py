@@ -11,21 +11,27 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kaizen_env import BatchEnv
-from kaizen_env.dynamics import Books, Flows, State
+from kaizen_env.arrays import gather
+from kaizen_env.dynamics import Books, Flows, State, end_customer_value
 from kaizen_env.ledger import KINDS, ledger
 from kaizen_env.metrics import flow_times, gini, waste_remaining
+
+QUARTERS = tuple(f"end_customer_value in quarter {k} of 4" for k in (1, 2, 3, 4))  # per period
 
 
 class LeanBooks:
     """Told of every period by `run_in(watch=…)`; `tables` says what came of them."""
 
-    TABLES: ClassVar = ("lean", "ledger", "waste")  # names of files
+    TABLES: ClassVar = ("lean", "ledger", "waste", "timeline")  # names of files
 
     def __init__(self, env: BatchEnv) -> None:
         self._env = env
         self._sums: tuple[Any, ...] = ()
         self._remaining: list[np.ndarray] = []  # (worlds,) at the start of every period, and at the end
         self._by_name: list[np.ndarray] = []  # (wastes,) mean over companies or links, and worlds
+        self._timeline: list[dict[str, float]] = []  # of every period, means over worlds
+        self._quarters = np.zeros((len(QUARTERS), env.worlds))  # end-customer value, money
+        self._lengths = np.zeros((len(QUARTERS), 1))  # periods
 
     def __call__(self, before: State, env: BatchEnv) -> None:
         now = before, env.flows, env.books
@@ -35,6 +41,12 @@ class LeanBooks:
         else:
             self._sums = tuple(_added(total, part) for total, part in zip(self._sums, now, strict=True))
         self._look(env.state)
+        assert env.books is not None
+        value = end_customer_value(env.network, env.books)
+        quarter = min(len(self._timeline) * len(QUARTERS) // env.horizon, len(QUARTERS) - 1)
+        self._quarters[quarter] += value
+        self._lengths[quarter] += 1.0
+        self._timeline.append(_moment(env, value))
 
     def _look(self, state: State) -> None:
         self._remaining.append(waste_remaining(self._env.network, state))
@@ -59,6 +71,10 @@ class LeanBooks:
             "waste_remaining": self._remaining[-1],
             "profit_gini": gini(profit),
             **{f"cost of {kind}": cost[kind].sum(axis=0) for kind in KINDS},
+            **dict(zip(QUARTERS, self._quarters / np.maximum(self._lengths, 1.0), strict=True)),
+        }
+        timeline = {"period": range(periods)} | {
+            name: [moment[name] for moment in self._timeline] for name in self._timeline[0]
         }
         by_company = {"company": network.names, **{kind: cost[kind].mean(axis=1) for kind in KINDS}}
         waste = {
@@ -66,7 +82,32 @@ class LeanBooks:
             "waste_remaining": [float(left.mean()) for left in self._remaining],
             **{f"waste {name}": column for name, column in zip(names, np.transpose(self._by_name), strict=True)},
         }
-        return {"lean": lean, "ledger": by_company, "waste": waste}
+        return {"lean": lean, "ledger": by_company, "waste": waste, "timeline": timeline}
+
+
+def _moment(env: BatchEnv, value: np.ndarray) -> dict[str, float]:
+    """The last period, means over worlds: money of the network, who is left, whose twin is open, who draws demand."""
+    network, state, market = env.network, env.state, env.network.market
+    assert env.flows is not None
+    assert env.books is not None
+    told = {
+        "end_customer_value": value,
+        "customer_surplus": env.books.customers[0],
+        "network_profit": env.books.profit.sum(axis=0),
+        "alive": state.alive,
+        "open_twins": state.open_twin,
+        "skill": state.skill,
+        "culture": state.culture,
+    }
+    moment = {name: float(np.mean(of)) for name, of in told.items()}
+    demand = gather(env.flows.arrivals, network.sale.market).mean(axis=1)
+    of_market = np.bincount(market.market, demand, minlength=len(network.scenario.markets))
+    for link, described in enumerate(network.scenario.market_links):
+        whole = of_market[market.market[link]]
+        if (market.market == market.market[link]).sum() > 1:
+            name = f"demand share of {described.seller} in {described.market}"
+            moment[name] = float(demand[link] / whole) if whole > 0 else 0.0
+    return moment
 
 
 def _added(total: Any, part: Any) -> Any:

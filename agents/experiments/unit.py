@@ -5,7 +5,8 @@ Its folder, whose last file tells that it is finished:
     training.csv, checkpoint.*, tensorboard/    of a learner, as it trains
     policy/                                     the policy as trained; `agents.loading.load_policy` reads it
     evaluation.csv                              one row per world: money per period, mean over the episode
-    lean.csv, ledger.csv, waste.csv             (compare) where the waste is: by world, by company, by period
+    lean.csv, ledger.csv                        (compare) where the waste is, by world and by company
+    waste.csv, timeline.csv                     (compare) waste, and money, open twins and demand, by period
     timing.json                                 seconds, and what was slow
     summary.json                                the means; the same numbers whenever it is run again
     error.txt                                   in place of the rest, where it failed
@@ -90,7 +91,7 @@ def units(experiment: Experiment, folder: Path) -> list[Unit]:
                     found.append(
                         Unit(
                             folder=place / f"seed_{seed}",
-                            scenario=scenario,
+                            scenario=experiment.cases.get(regime_label, scenario),
                             regime=regime,
                             regime_label=regime_label,
                             policy=choice,

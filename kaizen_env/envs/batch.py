@@ -71,8 +71,7 @@ class BatchEnv:
                     f" ({', '.join(Regime.model_fields)}) and fields of the scenario"
                 )
         described = load_scenario(scenario)
-        fields = {name: getattr(described, name) for name in described.model_fields_set}
-        self.scenario = load_scenario(fields | changes) if changes else described
+        self.scenario = load_scenario({"scenario": described, **changes}) if changes else described
         self.regime = load_regime(regime, **axes)
         self.network = build(self.scenario)
         self.worlds, self.auto_reset = int(worlds), auto_reset

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..description import Scenario
+from ..description import Part, Scenario
 from ..errors import DescriptionError, from_validation, near
 from .grouping import grouped
 from .random_network import random_network
@@ -31,7 +31,8 @@ def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario, folder: str |
 
     `spec` is a built-in name (`serial`), the path of a YAML file, a mapping with the fields of `Scenario`, or a
     mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`.
-    `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario and changes top-level fields of it, and with
+    `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario (also one that is there already) and changes fields
+    of it, of `improvement`, `culture` and `contracts` those keys alone that are given, and with
     `groups: {company: owner, …}` who owns whom. Paths inside a mapping start at `folder`.
     Raises `DescriptionError` with one line per problem; a partial network is never returned.
     """
@@ -78,17 +79,27 @@ def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
             return loader(**_known(loader, options | data, f"{source}: {key}"))
     if "scenario" in data:
         base = data.pop("scenario")
-        inside = folder / str(base)
-        loaded = load_scenario(inside if inside.is_file() else str(base))
+        if not isinstance(base, Scenario):
+            inside = folder / str(base)
+            base = load_scenario(inside if inside.is_file() else str(base))
         if "groups" in data:
-            loaded = grouped(loaded, data.pop("groups"))
-        data = {name: getattr(loaded, name) for name in loaded.model_fields_set} | data
+            base = grouped(base, data.pop("groups"))
+        data = {name: getattr(base, name) for name in base.model_fields_set} | {
+            name: _changed(getattr(base, name, None), given) for name, given in data.items()
+        }
     try:
         return Scenario.model_validate(data, context={"folder": str(folder)})
     except ValidationError as error:
         raise from_validation(error, source, Scenario) from None
     except DescriptionError as error:
         raise DescriptionError(f"{source}: {error}") from None
+
+
+def _changed(part: Any, given: Any) -> Any:
+    """What is given for a field; where both are mappings, the part with these keys changed."""
+    if isinstance(part, Part) and isinstance(given, Mapping):
+        return {name: getattr(part, name) for name in part.model_fields_set} | dict(given)
+    return given
 
 
 def _known(loader: Any, options: dict[str, Any], source: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kaizen_env import BatchEnv, Scenario
+from kaizen_env import BatchEnv
 from kaizen_env.ledger import MUDA
 
 from ...files import replace
@@ -123,13 +123,13 @@ def _replay(experiment: Experiment, done: Sequence[Outcome], said: Mapping[str, 
     if not chosen:
         return "", None
     (scenario,) = experiment.scenarios.values()
-    part = shown(_env(scenario, chosen[0]).network)
+    part = shown(_env(chosen[0]).network)
     kept = kept_periods(scenario.periods, part, len(chosen))
     luck = experiment.evaluation.seeds()[0]
     one_thread()
     recordings: list[Recording] = []
     for unit in chosen:
-        env = _env(scenario, unit)
+        env = _env(unit)
         label = unit.regime_label
         make = partial(_policy, unit, env)
         recordings.append(tried(env, make, luck, unit.seed, label, unit.policy.called, part, kept))
@@ -146,8 +146,8 @@ def _replay(experiment: Experiment, done: Sequence[Outcome], said: Mapping[str, 
     return f'<p class="quiet">{escape(about)}</p>\n{html}', data
 
 
-def _env(scenario: Scenario, unit: Unit) -> BatchEnv:
-    return BatchEnv(scenario, unit.regime, 1, auto_reset=False)
+def _env(unit: Unit) -> BatchEnv:
+    return BatchEnv(unit.scenario, unit.regime, 1, auto_reset=False)
 
 
 def _policy(unit: Unit, env: BatchEnv) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ..comparison_tables import HOW, NOT_SHOWN, beaten, headline, notes, number, settlements, signed
+from ..comparison_tables import NOT_SHOWN, beaten, headline, how, notes, number, settlements, signed
 
 Said = Mapping[str, Any]
 FLOW = {
@@ -83,11 +83,11 @@ def opening(said: Said, title: str) -> str:
         if said["regimes"][regime]["learner"] is not None:
             path = ("regimes", regime, "learner")
             card(f"{regime}: value per period", figure(said, *path, "value"), interval(said, *path))
-    dividend = said["effects"]["dividend"]
+    dividend = said["effects"].get("dividend")
     if dividend is not None:
         verdict = "" if dividend["shown"] else f"<br>{NOT_SHOWN}"
         value, span = figure(said, "effects", "dividend", "value", form="signed"), interval(said, "effects", "dividend")
-        card(f"dividend: {HOW['dividend']}", value, span + verdict)
+        card(f"dividend: {how(said, 'dividend')}", value, span + verdict)
     if better is not None and better in said["lean"]:
         left = figure(said, "lean", better, "waste_remaining", form="3")
         card(f"{better}: waste remaining", left, "1 = as at the start, 0 = none")
@@ -96,13 +96,13 @@ def opening(said: Said, title: str) -> str:
     warning = f'<div class="warning" role="note"><p>{len(failed)} failed:</p><ul>{lines}</ul></div>' if failed else ""
     trained = any(said["budget"].values())
     count, many = len(said["seeds"]), len(said["regimes"])
-    how = [f"{said['policy']} under {many} regime{'s' if many > 1 else ''}"]
-    how += [f"{count} training seed{'s' if count > 1 else ''}"] if trained else []
-    how += [f"{said['worlds']} worlds in common luck"]
+    made = [f"{said['policy']} under {many} regime{'s' if many > 1 else ''}"]
+    made += [f"{count} training seed{'s' if count > 1 else ''}"] if trained else []
+    made += [f"{said['worlds']} worlds in common luck"]
     return (
         f"<header>\n<h1>{escape(title)}</h1>\n"
         f'<p class="headline">{plain(headline(said))}</p>\n'
-        f'<p class="quiet">{escape(", ".join(how))}. Values are end-customer value per period; intervals hold'
+        f'<p class="quiet">{escape(", ".join(made))}. Values are end-customer value per period; intervals hold'
         " 95 %.</p>\n"
         f'<dl class="cards">{"".join(cards)}</dl>\n{warning}</header>'
     )
@@ -190,13 +190,13 @@ def effects(said: Said) -> str:
     rows = []
     for name, effect in said["effects"].items():
         if effect is None:
-            rows.append([name, HOW[name], "", "", "", "needs regimes that are not here"])
+            rows.append([escape(name), escape(how(said, name)), "", "", "", "needs regimes that are not here"])
             continue
         path = ("effects", name)
         better = "" if effect["improvement"] is None else figure(said, *path, "improvement", "value", form="2")
         value = figure(said, *path, "value", form="signed")
         verdict = "" if effect["shown"] else f"<em>{NOT_SHOWN}</em>"
-        rows.append([name, escape(HOW[name]), value, interval(said, *path), better, verdict])
+        rows.append([escape(name), escape(how(said, name)), value, interval(said, *path), better, verdict])
     heads = ("effect", "is", "value", "95 % interval", "P(better)", "")
     what = f"Effects on end-customer value per period, by {said['policy']}"
     return table(heads, rows, what, 2)
