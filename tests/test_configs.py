@@ -9,12 +9,19 @@ import pytest
 
 from agents.experiments.config import BenchmarkConfig, CompareConfig, TrainConfig, load_experiment
 from agents.experiments.deviations import DeviateConfig
+from agents.experiments.openings import OpeningConfig
 from agents.experiments.unit import is_learner
 from kaizen_env import DescriptionError
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-KINDS = {"train": TrainConfig, "benchmark": BenchmarkConfig, "compare": CompareConfig, "deviate": DeviateConfig}
+KINDS = {
+    "train": TrainConfig,
+    "benchmark": BenchmarkConfig,
+    "compare": CompareConfig,
+    "deviate": DeviateConfig,
+    "opening": OpeningConfig,
+}
 COMMAND = re.compile(r"^#   python scripts/(\w+)\.py (\S+)", re.MULTILINE)
 
 

@@ -82,7 +82,7 @@ def invented(regimes: list[str], companies: list[str], rule: str | None = "a rul
 def invented_tables(
     said: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, list[Curve]]]:
-    """Waste that falls faster in later regimes, value that rises with it, profiles from 1 to 0, and a learning curve for every training."""
+    """Waste that falls faster in later regimes, value that rises with it, profiles from 1 to 0, and learning curves."""
     waste: dict[str, list[Any]] = {"regime": [], "policy": [], "seed": [], "period": [], "waste_remaining": []}
     profiles: dict[str, list[Any]] = {name: [] for name in ("regime", "policy", "threshold", "share", "low", "high")}
     learning = {}

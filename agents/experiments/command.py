@@ -120,7 +120,7 @@ def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, planned:
     trained = sum(is_learner(unit.policy) for unit in work)
     print(f"# {len(work)} evaluations of {experiment.evaluation.worlds} worlds, after {trained} trainings")
     unknown = sum(budget.training is None for budget in found)
-    whole = f"{_time((training + evaluation) / min(jobs, len(work)))} with --jobs {jobs}"
+    whole = f"{_time((training + evaluation) / min(jobs, max(1, len(work))))} with --jobs {jobs}"
     more = f", and {unknown} trainings whose first step takes too long to tell" if unknown else ""
     print(f"# about {whole} (training {_time(training)}, evaluation {_time(evaluation)}){more}")
     if later:

@@ -1,0 +1,87 @@
+"""Figures of a run of openings: adoption round by round and by fee (hysteresis), and what the platform earns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..files import replace
+from .figures import DPI, GREY, PALETTE, PAPER
+from .openings import EVERYBODY, NOBODY
+
+ACROSS = 3  # panels beside each other
+MOST = 9  # panels
+STARTS = {NOBODY: (PALETTE[1], "-", "o"), EVERYBODY: (PALETTE[4], "--", "s")}
+
+
+def write_figures(folder: Path, said: Mapping[str, Any]) -> None:
+    """`adoption.png` (open twins by fee and by round) and `platform.png` (revenue and value by fee)."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+        for name, drawn in (("adoption", _adoption(said)), ("platform", _platform(said))):
+            content = io.BytesIO()
+            FigureCanvasAgg(drawn)
+            drawn.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
+            replace(folder / f"{name}.png", content.getvalue())
+
+
+def _panels(said: Mapping[str, Any], height: float) -> tuple[Figure, list[tuple[Any, Mapping[str, Any]]]]:
+    rows = said["rows"][:MOST]
+    across = min(ACROSS, len(rows))
+    lines = -(-len(rows) // across)
+    figure = Figure(figsize=(8.0, 1.1 + height * lines), layout="constrained")
+    panels = figure.subplots(lines, across, squeeze=False, sharex=True).flatten().tolist()
+    for axes in panels[len(rows) :]:
+        axes.set_visible(False)
+    for axes, row in zip(panels, rows, strict=False):
+        parts = [row["case"], f"α {row['alignment']:g}"] + [f"exposure {row['exposure']:g}"] * bool(row["exposure"])
+        axes.set_title(", ".join(parts), loc="left", fontsize=8.5)
+        axes.tick_params(labelbottom=True)
+    return figure, list(zip(panels, rows, strict=False))
+
+
+def _adoption(said: Mapping[str, Any]) -> Figure:
+    figure, panels = _panels(said, 1.9)
+    for axes, row in panels:
+        for start, (colour, dashes, marker) in STARTS.items():
+            of = row["from"][start]["fees"]
+            fees = [at["fee"] for at in of]
+            low, share, high = ([at["share"][k] for at in of] for k in ("low", "value", "high"))
+            axes.fill_between(fees, low, high, color=colour, alpha=0.15, lw=0)
+            axes.plot(fees, share, dashes, color=colour, marker=marker, markersize=3, label=f"from {start} open")
+        axes.set_ylim(-0.05, 1.05)
+        axes.axvline(0.0, color=GREY, linewidth=0.6)
+    many = f"; the first {MOST} of {len(said['rows'])}" if len(said["rows"]) > MOST else ""
+    figure.supxlabel("fee per open twin and day (below 0: a subsidy)", fontsize=9)
+    figure.supylabel("share of open twins at rest", fontsize=9)
+    figure.suptitle(f"{said['scenario']}: who opens a twin, with 95 % bands{many}", x=0.01, ha="left", fontsize=10)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _platform(said: Mapping[str, Any]) -> Figure:
+    figure, panels = _panels(said, 1.9)
+    for axes, row in panels:
+        of = row["from"][EVERYBODY]["fees"]
+        fees = [at["fee"] for at in of]
+        for name, base, colour, dashes in (("revenue", 0.0, 4, "-"), ("value", row["value_closed"], 1, "--")):
+            low, value, high = ([at[name][k] - base for at in of] for k in ("low", "value", "high"))
+            if name == "revenue":  # of the value only the change matters, whose luck is common
+                axes.fill_between(fees, low, high, color=PALETTE[colour], alpha=0.15, lw=0)
+            label = {"revenue": "revenue of the platform", "value": "gain of end-customer value"}[name]
+            axes.plot(fees, value, dashes, color=PALETTE[colour], label=label)
+        axes.axhline(0.0, color=GREY, linewidth=0.6)
+    figure.supxlabel("fee per open twin and day (below 0: a subsidy), from everybody open", fontsize=9)
+    figure.supylabel("money per period", fontsize=9)
+    figure.suptitle(f"{said['scenario']}: what a platform earns, and the network", x=0.01, ha="left", fontsize=10)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
