@@ -32,7 +32,7 @@ class Actions:
         }
         self.efforts = efforts if regime.kaizen else {}
         self.delay = regime.kaizen_delay
-        self.opens = regime.kaizen and (uses_culture or regime.twin == "members")
+        self.opens = regime.kaizen and (uses_culture or regime.twin == "members" or regime.platform is not None)
         self.names = ["order", *self.efforts, *(["openness"] if self.opens else [])]
         self.steady = network.company.throughput / (1.0 - network.company.defect_rate)  # units started, on average
         if scenario.replenishment == "quantity":

@@ -22,6 +22,9 @@ class Regime(Part):
     alignment: Share = 1.0  # α: reward = (1 − α) · own profit + α · the shared objective
     kaizen: bool = True  # whether companies may improve
     kaizen_delay: Annotated[int, Field(ge=0)] = 0  # periods at the start in which nobody does, whatever is decided
+    # Whoever runs the shared twin is an agent too, and sets the fee per open twin and day, at most this; without it the
+    # fee is the scenario's.
+    platform: Annotated[float, Field(gt=0)] | None = None
     twin_lag: Annotated[int, Field(ge=0)] = 0  # periods by which the own twin is behind
     twin_noise: Amount = 0.0  # relative standard deviation of what the own twin shows
     shared_twin_lag: Annotated[int, Field(ge=0)] = 0  # the same of the shared twin

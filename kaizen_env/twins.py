@@ -48,6 +48,7 @@ class Seen:
     flows: Flows | None  # None in the first period
     books: Books | None
     period: int
+    fee: Array | None = None  # (worlds,) money per open twin, of the period before; by default the network's
 
 
 class Twin:
@@ -133,6 +134,8 @@ class Twin:
         if network.mortal:
             features.append(Feature("cash", "credit limits", "cash over the credit limit (0 where there is none)"))
             features.append(Feature("alive", "0 or 1", "0 = bankrupt"))
+        if self.regime.platform is not None:
+            features.append(Feature("platform_fee", "share of the highest", "per open twin, of the last period"))
         if self.season is not None:
             features.append(Feature("season_sin", "sine", "time of the demand's cycle"))
             features.append(Feature("season_cos", "cosine", "time of the demand's cycle"))
@@ -206,6 +209,9 @@ class Twin:
         optional = {"skill": s.skill, "culture": s.culture, "open_twin": s.open_twin, "alive": s.alive}
         if "cash" in shown:
             optional["cash"] = s.cash * self._per_credit
+        if self.regime.platform is not None:
+            fee = network.platform_fee if seen.fee is None else seen.fee
+            optional["platform_fee"] = nothing + fee / (self.regime.platform * network.scenario.period_days)
         if self.season is not None:
             angle = 2.0 * math.pi * seen.period / self.season
             optional["season_sin"] = nothing + math.sin(angle)

@@ -29,7 +29,18 @@ from agents.experiments.comparison_tables import number, signed
 from agents.experiments.config import Experiment
 from agents.experiments.folder import RunFolder
 from agents.experiments.opening_figures import write_figures
-from agents.experiments.openings import EVERYBODY, NOBODY, OpeningConfig, as_table, networks, openings, stages, table
+from agents.experiments.openings import (
+    EVERYBODY,
+    NOBODY,
+    OpeningConfig,
+    PlatformLearner,
+    as_table,
+    networks,
+    openings,
+    stages,
+    table,
+)
+from agents.experiments.platform_learning import learnt
 from agents.experiments.unit import Outcome
 from agents.files import replace
 
@@ -45,7 +56,7 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed} of {task.total} sets"),
+        TextColumn("{task.completed} of {task.total}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -58,7 +69,22 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
             )
             if not told.is_terminal:
                 print(f"{label}: {2 ** len(scenario.companies)} sets: done", file=sys.stderr, flush=True)
-    said = openings(experiment, tables)
+        said = openings(experiment, tables)
+        said["learners"] = []
+        for given in experiment.config["learners"]:
+            learner = PlatformLearner.model_validate(given)
+            bar = progress.add_task(escape(f"platform, {learner.label}"), total=None)
+            found = learnt(
+                experiment,
+                learner,
+                networks(experiment)[learner.case],
+                tables[learner.case],
+                folder.path,
+                lambda what, done, whole, bar=bar: progress.update(bar, completed=done, total=whole),
+            )
+            said["learners"].append(found)
+            if not told.is_terminal:
+                print(f"platform, {learner.label}: done", file=sys.stderr, flush=True)
     replace(folder.path / "summary.json", json.dumps(said, indent=1, allow_nan=False).encode())
     replace(folder.path / "openings.csv", as_table(said).encode())
     write_figures(folder.path, said)
@@ -66,6 +92,8 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
     console.print("highest fee: of those in the config, at which all twins end up open, from nobody and from everybody")
     console.print("first: who gains most by opening alone; seed: the fewest that must be held open for all to open\n")
     console.print(platform(said))
+    if said["learners"]:
+        console.print(learners(said))
     console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
 
 
@@ -119,6 +147,27 @@ def platform(said: Mapping[str, Any]) -> Table:
             signed(there["value"]["value"] - closed),
             signed(of["welfare"]["value"] - closed),
             f"{of['welfare_fee']['value']:g}",
+        )
+    return made
+
+
+def learners(said: Mapping[str, Any]) -> Table:
+    """What platforms that learn earn against the best constant fee, which meets the same companies."""
+    made = _table("platforms that learn their fee: revenue per period, from nobody open, against the best constant fee")
+    heads = ("case", "α", "revenue", "constant", "at", "difference", "95 % interval", "fee by quarter", "open")
+    for name in heads:
+        made.add_column(name, justify="left" if name == "case" else "right", overflow="fold")
+    for of in said["learners"]:
+        made.add_row(
+            escape(of["case"]),
+            f"{of['alignment']:g}",
+            number(of["revenue"]["value"]),
+            number(of["constant_revenue"]["value"]),
+            f"{of['constant_fee']:g}",
+            signed(of["less"]["value"]),
+            f"{number(of['less']['low'])} … {number(of['less']['high'])}",
+            " ".join(f"{fee:.0f}" for fee in of["fees"]),
+            " ".join(f"{100 * share:.0f}" for share in of["open"]),
         )
     return made
 

@@ -23,7 +23,8 @@ import numpy as np
 from pydantic import Field
 
 from kaizen_env import BatchEnv, DescriptionError, Scenario, load_scenario
-from kaizen_env.description import Amount, Name, Number, Share
+from kaizen_env.description import Amount, Name, Number, Part, Share
+from kaizen_env.errors import near
 
 from ..files import replace
 from ..opening import course, every_set, gains_of, seed_needed
@@ -44,6 +45,21 @@ NOBODY, EVERYBODY = "nobody", "everybody"
 Progress = Callable[[int, int], None]  # sets done, of all
 
 
+class PlatformLearner(Part):
+    """A platform that learns its fee by PPO, against companies that answer it period by period."""
+
+    case: Name
+    alignment: Share = 0.0
+    exposure: Amount = 0.0
+    highest: Annotated[float, Field(gt=0)]  # fee per open twin and day
+    updates: Annotated[int, Field(ge=1)] = 60
+    worlds: Annotated[int, Field(ge=1)] = 16
+
+    @property
+    def label(self) -> str:
+        return f"{self.case}, α {self.alignment:g}, exposure {self.exposure:g}, up to {self.highest:g}"
+
+
 class OpeningConfig(TrainConfig):
     """A network whose companies choose to open their twins, under several circumstances."""
 
@@ -57,7 +73,7 @@ class OpeningConfig(TrainConfig):
     ]  # per open twin and day; below 0 a subsidy
 
     def more(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", include={"cases", "alignments", "exposures", "fees"})
+        return self.model_dump(mode="json", include={"cases", "alignments", "exposures", "fees", "learners"})
 
 
 class Table(NamedTuple):
@@ -111,6 +127,12 @@ def networks(experiment: Experiment) -> dict[str, Scenario]:
             f"alignments: {config['alignments']} with objective: {regime.objective}; pay for the network asks for"
             " objective: network in the regime"
         )
+    for i, learner in enumerate(config["learners"]):
+        if learner["case"] not in config["cases"]:
+            raise DescriptionError(
+                f"learners[{i}].case: there is no case '{learner['case']}'{near(learner['case'], config['cases'])};"
+                f" allowed: {', '.join(config['cases'])}"
+            )
     for label, change in config["cases"].items():
         try:
             found[label] = load_scenario({**change, "scenario": scenario, "platform_fee": 0.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,18 @@ INFO = (
     "clipped_actions",
 )
 """Lean metrics of the last period, one number per world, at reset and at every step."""
+
+PLATFORM_FEATURES = {
+    "open_twins": "share of the companies",
+    "culture": "mean over companies",
+    "could_open": "share of the companies whose culture lets them open a twin",
+    "waste": "mean level of what there was at the start; 1 = as then",
+    "alive": "share of the companies",
+    "fee": "of the last period, share of the highest",
+    "revenue": "of the last period, share of the most there could be",
+    "time": "share of the episode that is over",
+}
+"""What the platform sees, by name, with unit."""
 
 
 class BatchEnv:
@@ -120,13 +133,19 @@ class BatchEnv:
         self.state: State = initial_state(self.network, self.luck.demand[0])
         self.flows: Flows | None = None
         self.books: Books | None = None
+        self.fee = np.full(self.worlds, self.network.platform_fee)  # money per open twin, of the last period
         self.decided: Decisions | None = None  # in the last period
         self.clipped = np.zeros(self.worlds, dtype=np.int64)
         self.value_so_far = np.zeros(self.worlds)  # end-customer value of this episode, money
         self._observer = Observer(self.twin, self.seeds)
 
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(
+        self, actions: np.ndarray, fee: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One period in every world: observations, rewards, terminated, truncated, infos.
+
+        `fee` (worlds,) is what the platform of a regime with one asks for in this period, as an action in [−1, 1], from
+        nothing to the highest fee, of those whose twin is open now; without it the fee is the scenario's.
 
         Raises RuntimeError before a reset, ValueError for actions of another shape or with NaN, naming the company and
         the element; after a refused step the environment is as it was before. Actions outside [−1, 1] are clipped, and
@@ -139,9 +158,13 @@ class BatchEnv:
         values = self._checked(actions)
         within = np.clip(values, -1.0, 1.0)
         alive = self.state.alive
+        network = self.network
+        if fee is not None:
+            self.fee = self._charged(fee)
+            network = dataclasses.replace(network, platform_fee=self.fee)
         decisions = self.actions.decisions(within, self.t)
         self.decided = decisions
-        self.state, self.flows, self.books = step(self.network, self.state, decisions, self.luck.period(self.t))
+        self.state, self.flows, self.books = step(network, self.state, decisions, self.luck.period(self.t))
         self.t += 1
         self.clipped = ((values != within) & (alive.T == 1)[..., None]).sum(axis=(1, 2))
         self.value_so_far = self.value_so_far + end_customer_value(self.network, self.books)
@@ -155,7 +178,7 @@ class BatchEnv:
         observations, infos = self._observe(), self._infos()
         if self.t >= self.horizon and self.auto_reset:
             infos["final_observation"] = observations
-            self._ended = Seen(self.state, self.flows, self.books, self.t)
+            self._ended = self._now()
             observations, _ = self.reset()
         return observations, rewards, died, truncated, infos
 
@@ -179,7 +202,10 @@ class BatchEnv:
 
     def _observe(self) -> np.ndarray:
         """Observations of this moment (worlds, companies, features); call once per period."""
-        return self._observer.look(Seen(self.state, self.flows, self.books, self.t))
+        return self._observer.look(self._now())
+
+    def _now(self) -> Seen:
+        return Seen(self.state, self.flows, self.books, self.t, self.fee)
 
     def _infos(self) -> dict[str, Any]:
         """`INFO` of the last period, (worlds,) each; zeros at reset, but for what the state itself tells."""
@@ -215,10 +241,68 @@ class BatchEnv:
             raise RuntimeError("there is no state before reset; call reset(seed=…) first")
         if ended and self._ended is None:
             raise RuntimeError("no episode has ended yet; ended=True is for after the horizon, with auto_reset")
-        now = Seen(self.state, self.flows, self.books, self.t)
+        now = self._now()
         own = self.twin.own_values(self._ended if ended and self._ended is not None else now)
         flat = np.transpose(own, (2, 1, 0)).reshape(self.worlds, -1)
         return np.clip(flat, -BOUND, BOUND).astype(np.float32)
+
+    # --- the platform -----------------------------------------------------------------------------------------
+
+    def _charged(self, fee: Any) -> np.ndarray:
+        """Money per open twin and period (worlds,) of an action of the platform."""
+        if self.regime.platform is None:
+            raise ValueError(
+                "there is no platform to set a fee; give its highest one, e.g. platform=50, or leave fee out"
+            )
+        try:
+            values = np.asarray(fee, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"fee of type {type(fee).__name__}; an array of numbers is needed") from None
+        if values.shape != (self.worlds,):
+            raise ValueError(f"fee of shape {values.shape}; allowed: ({self.worlds},), a number in [-1, 1] per world")
+        if np.isnan(values).any():
+            raise ValueError(
+                f"fee in world {int(np.flatnonzero(np.isnan(values))[0])} is NaN; a number in [-1, 1] is needed"
+            )
+        return 0.5 * (np.clip(values, -1.0, 1.0) + 1.0) * self.regime.platform * self.scenario.period_days
+
+    @property
+    def platform_space(self) -> gymnasium.spaces.Box:
+        """What the platform sees: `PLATFORM_FEATURES`."""
+        return gymnasium.spaces.Box(-BOUND, BOUND, (len(PLATFORM_FEATURES),), np.float32)
+
+    def platform_observation(self, *, ended: bool = False) -> np.ndarray:
+        """What whoever runs the twins knows of them: (worlds, features) float32, named by `PLATFORM_FEATURES`.
+
+        With `ended` that of the moment in which the last episode ended.
+        """
+        now = self._ended if ended and self._ended is not None else self._now()
+        assert now.fee is not None
+        ones = np.ones(self.worlds)
+        features = (
+            now.state.open_twin.mean(axis=0),
+            now.state.culture.mean(axis=0),
+            (now.state.culture >= self.network.openness_threshold).mean(axis=0),
+            waste_remaining(self.network, now.state),
+            now.state.alive.mean(axis=0),
+            now.fee / self.highest_fee,
+            self.platform_reward(now.books),
+            ones * (now.period / self.horizon),
+        )
+        return np.stack(features, axis=1).astype(np.float32)
+
+    @property
+    def highest_fee(self) -> float:
+        """Money per open twin and period. Raises ValueError where there is no platform."""
+        if self.regime.platform is None:
+            raise ValueError("there is no platform; give its highest fee per open twin and day, e.g. platform=50")
+        return self.regime.platform * self.scenario.period_days
+
+    def platform_reward(self, books: Books | None) -> np.ndarray:
+        """Revenue of a period as a share of the most there could be, all twins at the highest fee: (worlds,)."""
+        if books is None:
+            return np.zeros(self.worlds)
+        return books.fee.sum(axis=0) / (self.companies * self.highest_fee)
 
     @property
     def global_state_space(self) -> gymnasium.spaces.Box:

@@ -14,9 +14,10 @@ from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 from ..description import Scenario
 from ..errors import DescriptionError, near
 from ..regimes import Regime
-from .batch import INFO, BatchEnv
+from .batch import INFO, PLATFORM_FEATURES, BatchEnv
 from .render import close, render
 
+PLATFORM = "platform"  # the agent that sets the fee
 RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
@@ -24,6 +25,9 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
     """A value network in which every company acts for itself, in one world; see `BatchEnv` for what it computes.
 
     Agents are called like their companies. An agent ends by bankruptcy (termination) or by the horizon (truncation).
+    In a regime with a `platform` whoever runs the shared twin is one more agent, `platform`: it sees
+    `PLATFORM_FEATURES`, sets the fee by one element in [−1, 1] (nothing to the highest), and earns the fees, as a share
+    of the most there could be.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
@@ -50,12 +54,21 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
             )
         self.render_mode = render_mode
         self.possible_agents: list[str] = list(self.batch.network.names)
+        self.has_platform = self.batch.regime.platform is not None
+        if self.has_platform:
+            if PLATFORM in self.possible_agents:
+                raise DescriptionError(f"regime: platform: a company is called '{PLATFORM}' already; rename it")
+            self.possible_agents.append(PLATFORM)
         self.agents: list[str] = []
         self.max_cycles = self.batch.horizon
         self._row = {name: i for i, name in enumerate(self.possible_agents)}
         observation, action = self.batch.single_observation_space, self.batch.single_action_space
-        self.observation_spaces = {name: _like(observation) for name in self.possible_agents}
-        self.action_spaces = {name: _like(action) for name in self.possible_agents}
+        self.observation_spaces = {name: _like(observation) for name in self.batch.network.names}
+        self.action_spaces = {name: _like(action) for name in self.batch.network.names}
+        if self.has_platform:
+            self.observation_spaces[PLATFORM] = self.batch.platform_space
+            self.action_spaces[PLATFORM] = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.platform_feature_names = list(PLATFORM_FEATURES) if self.has_platform else []
         self.state_space = self.batch.global_state_space
         self.feature_names, self.feature_units = self.batch.feature_names, self.batch.feature_units
         self.action_names = self.batch.action_names
@@ -72,7 +85,7 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         """Begin an episode; a seed fixes all luck of it and of those that follow without a seed."""
         observations, infos = self.batch.reset(seed=seed)
         self.agents = list(self.possible_agents)
-        return self._by_agent(observations[0], self.agents), self._infos(infos, self.agents)
+        return self._seen(observations[0], self.agents), self._infos(infos, self.agents)
 
     def step(self, actions: Mapping[str, np.ndarray]) -> tuple[Any, Any, Any, Any, Any]:
         """One period. Raises ValueError, and changes nothing, for an agent without or with an unusable action."""
@@ -80,14 +93,21 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
             raise RuntimeError("no agent is left; call reset() to begin an episode")
         acting = self.agents
         array = self._array(actions)
-        observations, rewards, died, truncated, infos = self.batch.step(array[None])
-        rows = [self._row[name] for name in acting]
-        terminations = {name: bool(died[0, i]) for name, i in zip(acting, rows, strict=True)}
-        truncations = {name: bool(truncated[0, i]) for name, i in zip(acting, rows, strict=True)}
+        fee = self.checked(PLATFORM, actions[PLATFORM]) if self.has_platform else None
+        observations, earned, died, truncated, infos = self.batch.step(array[None], fee)
+        over = self.batch.t >= self.batch.horizon
+        rewards, terminations, truncations = {}, {}, {}
+        for name in acting:
+            if name == PLATFORM and self.has_platform:
+                reward, ends, stops = self.batch.platform_reward(self.batch.books)[0], False, over
+            else:
+                row = self._row[name]
+                reward, ends, stops = earned[0, row], died[0, row], truncated[0, row]
+            rewards[name], terminations[name], truncations[name] = float(reward), bool(ends), bool(stops)
         self.agents = [name for name in acting if not (terminations[name] or truncations[name])]
         return (
-            self._by_agent(observations[0], acting),
-            {name: float(rewards[0, i]) for name, i in zip(acting, rows, strict=True)},
+            self._seen(observations[0], acting),
+            rewards,
             terminations,
             truncations,
             self._infos(infos, acting),
@@ -106,7 +126,9 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         for name in self.agents:
             if name not in actions:
                 raise ValueError(f"no action for agent '{name}'; every living agent must act")
-            array[self._row[name]] = self.checked(name, actions[name])
+            given = self.checked(name, actions[name])
+            if not (name == PLATFORM and self.has_platform):
+                array[self._row[name]] = given
         return array
 
     def checked(self, name: str, action: Any) -> np.ndarray:
@@ -115,30 +137,32 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
             given = np.asarray(action, dtype=np.float64)
         except (TypeError, ValueError):
             raise ValueError(f"action of '{name}': got {action!r}; an array of numbers is needed") from None
-        if given.shape != (len(self.action_names),):
+        elements = ["fee"] if name == PLATFORM and self.has_platform else self.action_names
+        if given.shape != (len(elements),):
             raise ValueError(
-                f"action of '{name}' has shape {given.shape}; allowed: ({len(self.action_names)},) for"
-                f" {', '.join(self.action_names)}"
+                f"action of '{name}' has shape {given.shape}; allowed: ({len(elements)},) for {', '.join(elements)}"
             )
         if np.isnan(given).any():
             element = int(np.flatnonzero(np.isnan(given))[0])
             raise ValueError(
-                f"action of '{name}': element {element} ('{self.action_names[element]}') is NaN; a number in"
-                " [-1, 1] is needed"
+                f"action of '{name}': element {element} ('{elements[element]}') is NaN; a number in [-1, 1] is needed"
             )
         return given
 
-    def _by_agent(self, values: np.ndarray, agents: list[str]) -> dict[str, np.ndarray]:
-        return {name: values[self._row[name]] for name in agents}
+    def _seen(self, values: np.ndarray, agents: list[str]) -> dict[str, np.ndarray]:
+        seen = {name: values[self._row[name]] for name in agents if not (name == PLATFORM and self.has_platform)}
+        if self.has_platform and PLATFORM in agents:
+            seen[PLATFORM] = self.batch.platform_observation()[0]
+        return seen
 
     def _infos(self, infos: dict[str, Any], agents: list[str]) -> dict[str, dict[str, Any]]:
         """The network's metrics for every agent, and its own profit: plain numbers, fresh mappings."""
         shared = {name: float(infos[name][0]) for name in INFO}
         books = self.batch.books
-        return {
-            name: shared | {"profit": 0.0 if books is None else float(books.profit[self._row[name], 0])}
-            for name in agents
-        }
+        profits = {} if books is None else dict(zip(self.batch.network.names, books.profit[:, 0].tolist(), strict=True))
+        if self.has_platform:
+            profits[PLATFORM] = shared["platform_revenue"]
+        return {name: shared | {"profit": profits.get(name, 0.0)} for name in agents}
 
     def state(self) -> np.ndarray:
         """The true state for centralised critics: finite float32 in `state_space`."""

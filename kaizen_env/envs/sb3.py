@@ -156,6 +156,36 @@ class BatchVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
+class PlatformVecEnv(BatchVecEnv):
+    """One row per world: the platform of a regime with one, which sets the fee, while companies act by `others`.
+
+    `others` is a function of all observations (worlds, companies, features) to actions (worlds, companies, elements).
+    """
+
+    def __init__(self, batch: BatchEnv, others: Any) -> None:
+        batch.highest_fee  # noqa: B018 (raises where there is no platform)
+        self.others, self._code = others, None
+        self._set_up(batch, 1, batch.platform_space, gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32), False)
+
+    def step_wait(self) -> Any:
+        assert self._actions is not None
+        actions = np.asarray(self.others(self._observations), dtype=np.float64)
+        self._observations, _, _, _, infos = self.batch.step(actions, self._actions.reshape(-1))
+        revenue = infos["platform_revenue"] / (self.batch.companies * self.batch.highest_fee)
+        seen, details = self.batch.platform_observation(), self._details(infos)
+        over = "final_observation" in infos
+        if over:
+            last = self.batch.platform_observation(ended=True)
+            details = [
+                {**detail, "terminal_observation": last[row], "TimeLimit.truncated": True}
+                for row, detail in enumerate(details)
+            ]
+        return seen, revenue.astype(np.float32), np.full(self.num_envs, over), details
+
+    def _shown(self, observations: np.ndarray) -> np.ndarray:
+        return self.batch.platform_observation()[:, None]
+
+
 class PlannerVecEnv(BatchVecEnv):
     """One row per world: the planner of `PlannerEnv`, with its flat observations and actions and its summed rewards.
 

@@ -14,10 +14,11 @@ from ..description import Part, Scenario
 from ..errors import DescriptionError, from_validation, near
 from .grouping import grouped
 from .random_network import random_network
+from .rivals import rivals
 from .team import team
 from .willems import load_willems
 
-LOADERS = {"willems": load_willems, "random": random_network, "team": team}
+LOADERS = {"willems": load_willems, "random": random_network, "team": team, "rivals": rivals}
 """Keys that make a mapping a call of a loader; the other keys are its arguments."""
 
 
@@ -30,7 +31,8 @@ def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario, folder: str |
     """A validated scenario from what the user gave.
 
     `spec` is a built-in name (`serial`), the path of a YAML file, a mapping with the fields of `Scenario`, or a
-    mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`.
+    mapping for a loader: `{willems: PATH, chain: 7, period_days: 7}`, `{random: {companies: 100, seed: 1}}`,
+    `{rivals: {scenario: electric_car, sensitivity: 0.005}}`.
     `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario (also one that is there already) and changes fields
     of it, of `improvement`, `culture` and `contracts` those keys alone that are given, and with
     `groups: {company: owner, …}` who owns whom. Paths inside a mapping start at `folder`.
