@@ -71,6 +71,7 @@ class OpeningConfig(TrainConfig):
     fees: Annotated[
         list[Number], Field(min_length=1, default_factory=lambda: [0.0])
     ]  # per open twin and day; below 0 a subsidy
+    learners: list[PlatformLearner] = Field(default_factory=list)  # platforms that learn their fee
 
     def more(self) -> dict[str, Any]:
         return self.model_dump(mode="json", include={"cases", "alignments", "exposures", "fees", "learners"})
