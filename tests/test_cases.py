@@ -116,6 +116,32 @@ def test_a_rule_that_follows_its_pay_is_one_of_two() -> None:
         np.testing.assert_array_equal(got.profit, wanted.profit)
 
 
+def test_days_until_a_waste_is_halved_worked_by_hand(tmp_path: Path) -> None:
+    """A full team, a half-life of four periods of two days: eight days. Without effort never.
+
+    Seen to fail: in periods for days.
+    """
+    data = {
+        "scenario": {
+            "name": "line",
+            "periods": 12,
+            "period_days": 2,
+            "replenishment": "order_up_to",
+            "companies": [{"name": "shop", "hurdle": 4, "initial_on_hand": 20}],
+            "supply_links": [{"buyer": "shop", "lead_time": 0}],
+            "market_links": [{"seller": "shop", "market": "town", "price": 9}],
+            "markets": [{"name": "town", "demand": {"process": "constant", "mean": 5}}],
+            "wastes": [{"name": "hassle", "channel": "hurdle", "half_life": 8}],
+        },
+        "regimes": ["static", "kaizen2"],
+        "policy": "worst_paid_waste",
+        "evaluation": {"worlds": 2},
+    }
+    said = summary(tmp_path, data, "line")
+    assert said["lean"]["static"]["days_to_halve"] == {"hassle": None}
+    assert said["lean"]["kaizen2"]["days_to_halve"] == {"hassle": 8.0}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

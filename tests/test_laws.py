@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import EVERYTHING, episode, random_policy, random_scenario
 
-from kaizen_env import build, draw, simulate
+from kaizen_env import BatchEnv, build, draw, simulate
 from kaizen_env.arrays import gather, segment_sum
 from kaizen_env.dynamics import Books, Flows, end_customer_value, initial_state, step
 from kaizen_env.ledger import KINDS, ledger, total_cost
@@ -234,3 +234,28 @@ def test_a_short_seller_ships_all_it_has(allocation: str) -> None:
 def test_gather_of_the_identity_is_no_copy() -> None:
     values = np.arange(3.0)
     assert gather(values, None) is values
+
+
+@slowly
+@any_network
+def test_a_fee_that_changes_moves_money_and_no_value(companies: int, seed: int) -> None:
+    """A platform that asks for anything, of companies that open, close and die: fees cancel, the closed pay none.
+
+    Seen to fail: with the fee of twins that were open a period ago; with a fee on the dead.
+    """
+    scenario, ordering = random_scenario(companies, seed), {"replenishment": "order_up_to"}
+    env = BatchEnv(scenario, {"twin": "members"}, 2, auto_reset=False, platform=1e3, **ordering)
+    env.reset(seed=seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(min(env.horizon, 12)):
+        actions = rng.uniform(-1.0, 1.0, (2, env.companies, len(env.action_names)))
+        before, fee = env.state, rng.uniform(-1.0, 1.0, 2)
+        env.step(actions, fee)
+        net, books = env.network, env.books
+        assert books is not None
+        moved = sum(float(np.abs(x).sum()) for x in books)
+        real = books.value.sum(axis=0) - total_cost(net, books).sum(axis=0)
+        close(end_customer_value(net, books), real, moved, rel=1e-12)
+        close(books.fee, 0.5 * (fee + 1.0) * env.highest_fee * before.open_twin, moved, rel=1e-12)
+        assert (books.fee[before.open_twin == 0] == 0).all()
+        assert (books.fee[before.alive == 0] == 0).all()

@@ -250,7 +250,19 @@ def _lean(cell: Cell) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         flow = {name: float(columns[name].mean()) for name in FLOW}
     cost = {kind: float(columns[f"cost of {kind}"].mean()) for kind in KINDS}
-    return {**flow, "cost": cost, "total_cost": sum(cost.values())}
+    days = cell.outcomes[0].unit.scenario.period_days
+    halved = {
+        name.removeprefix("waste "): _halved(levels.mean(axis=0)) * days
+        for name, levels in cell.columns("waste").items()
+        if name.startswith("waste ")
+    }
+    return {**flow, "days_to_halve": halved, "cost": cost, "total_cost": sum(cost.values())}
+
+
+def _halved(level: np.ndarray) -> float:
+    """Periods until a level (periods + 1,) was half of what it was at first; infinite where it never was."""
+    reached = np.flatnonzero(level <= 0.5 * level[0])
+    return float(reached[0]) if len(reached) and level[0] > 0 else math.inf
 
 
 def finite(data: Any) -> Any:

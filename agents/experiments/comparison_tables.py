@@ -262,6 +262,10 @@ def lean_table(said: Mapping[str, Any], regimes: Sequence[str]) -> Table:
     table.add_row("throughput time, days", *(_plain(of["throughput_days"], 1) for of in lean))
     table.add_row("flow efficiency", *(_plain(of["flow_efficiency"], 4) for of in lean))
     table.add_row("waste remaining", *(_plain(of["waste_remaining"], 3) for of in lean))
+    halved = [name for name in lean[0]["days_to_halve"] if any(of["days_to_halve"][name] is not None for of in lean)]
+    for name in halved:
+        told = name.replace("_", " ")
+        table.add_row(f"days until {told} halved", *(_plain(of["days_to_halve"][name], 0) for of in lean))
     return table
 
 

@@ -247,7 +247,8 @@ def waste_lines(said: Mapping[str, Any], waste: Table) -> Figure | None:
 def timelines(said: Mapping[str, Any], timeline: Table) -> Figure | None:
     """End-customer value over time, and beside it what differs from its start in any regime."""
     shown = {name: head for name, head in TIMELINE.items() if name == VALUE or _moves(timeline, name)}
-    shown |= {name: name for name in timeline if name.startswith("demand share") and _moves(timeline, name)}
+    shares = [name for name in timeline if name.startswith("demand share") and _moves(timeline, name)]
+    shown |= {name: name.removeprefix("demand ").partition(" in ")[0] for name in shares}
     figure, panels = _panels(len(shown), 2.9)
     lines: list[Any] = []
     for axes, (name, head) in zip(panels, shown.items(), strict=True):

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ..files import replace
 from .figures import DPI, GREY, PALETTE, PAPER
@@ -47,6 +48,12 @@ def _panels(said: Mapping[str, Any], height: float) -> tuple[Figure, list[tuple[
     return figure, list(zip(panels, rows, strict=False))
 
 
+def _below(panels: list[tuple[Any, Any]], label: str) -> None:
+    """The label of the horizontal axis under the last panel of every column."""
+    for axes, _ in panels[-min(ACROSS, len(panels)) :]:
+        axes.set_xlabel(label)
+
+
 def _adoption(said: Mapping[str, Any]) -> Figure:
     figure, panels = _panels(said, 1.9)
     for axes, row in panels:
@@ -59,9 +66,14 @@ def _adoption(said: Mapping[str, Any]) -> Figure:
         axes.set_ylim(-0.05, 1.05)
         axes.axvline(0.0, color=GREY, linewidth=0.6)
     many = f"; the first {MOST} of {len(said['rows'])}" if len(said["rows"]) > MOST else ""
-    figure.supxlabel("fee per open twin and day (below 0: a subsidy)", fontsize=9)
+    _below(panels, "fee per open twin and day")
     figure.supylabel("share of open twins at rest", fontsize=9)
-    figure.suptitle(f"{said['scenario']}: who opens a twin, with 95 % bands{many}", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(
+        f"{said['scenario']}: who opens a twin, with 95 % bands; below 0: a subsidy{many}",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -79,9 +91,15 @@ def _platform(said: Mapping[str, Any]) -> Figure:
             label = {"revenue": "revenue of the platform", "value": "gain of end-customer value"}[name]
             axes.plot(fees, value, dashes, color=PALETTE[colour], label=label)
         axes.axhline(0.0, color=GREY, linewidth=0.6)
-    figure.supxlabel("fee per open twin and day (below 0: a subsidy), from everybody open", fontsize=9)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    _below(panels, "fee per open twin and day")
     figure.supylabel("money per period", fontsize=9)
-    figure.suptitle(f"{said['scenario']}: what a platform earns, and the network", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(
+        f"{said['scenario']}: what a platform earns, and the network, from everybody open",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
