@@ -154,13 +154,14 @@ def platform(said: Mapping[str, Any]) -> Table:
 def learners(said: Mapping[str, Any]) -> Table:
     """What platforms that learn earn against the best constant fee, which meets the same companies."""
     made = _table("platforms that learn their fee: revenue per period, from nobody open, against the best constant fee")
-    heads = ("case", "α", "revenue", "constant", "at", "difference", "95 % interval", "fee by quarter", "open")
+    heads = ("case", "α", "holds", "revenue", "constant", "at", "difference", "95 % interval", "fee by quarter", "open")
     for name in heads:
         made.add_column(name, justify="left" if name == "case" else "right", overflow="fold")
     for of in said["learners"]:
         made.add_row(
             escape(of["case"]),
             f"{of['alignment']:g}",
+            str(of["hold"]),
             number(of["revenue"]["value"]),
             number(of["constant_revenue"]["value"]),
             f"{of['constant_fee']:g}",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -52,12 +53,13 @@ class PlatformLearner(Part):
     alignment: Share = 0.0
     exposure: Amount = 0.0
     highest: Annotated[float, Field(gt=0)]  # fee per open twin and day
+    hold: Annotated[int, Field(ge=1)] = 1  # periods for which a fee holds
     updates: Annotated[int, Field(ge=1)] = 60
-    worlds: Annotated[int, Field(ge=1)] = 16
+    worlds: Annotated[int, Field(ge=2)] = 16
 
     @property
     def label(self) -> str:
-        return f"{self.case}, α {self.alignment:g}, exposure {self.exposure:g}, up to {self.highest:g}"
+        return f"{self.case}, α {self.alignment:g}, exposure {self.exposure:g}, up to {self.highest:g}, for {self.hold}"
 
 
 class OpeningConfig(TrainConfig):
@@ -127,6 +129,10 @@ def networks(experiment: Experiment) -> dict[str, Scenario]:
         raise DescriptionError(
             f"alignments: {config['alignments']} with objective: {regime.objective}; pay for the network asks for"
             " objective: network in the regime"
+        )
+    if config["learners"] and find_spec("stable_baselines3") is None:
+        raise DescriptionError(
+            "learners: they need stable-baselines3; pip install 'kaizen-env[training]', or leave them out"
         )
     for i, learner in enumerate(config["learners"]):
         if learner["case"] not in config["cases"]:

@@ -2,7 +2,8 @@
 
 Companies follow the policy of the experiment, and each opens or closes its twin as it gains by it at the fee that was
 asked last, the others being as they are: by the table of every set (`openings`), which is what each knows of the rest
-of the game. A platform may so begin low and rise when all have opened, which no constant fee can.
+of the game. They do not foresee the next fee. A platform may so begin low and rise when all have opened, and, where a
+fee holds for but one period, lure companies with a low one and charge them a high one before they have closed.
 """
 
 from __future__ import annotations
@@ -76,8 +77,11 @@ def learnt(
         """Revenue (worlds,) and, period by period, the mean fee per day and the share of open twins."""
         seen, _ = env.reset(seeds=luck)
         revenue, fees, shares = np.zeros(env.worlds), [], []
-        for _ in range(env.horizon):
-            seen, _, _, _, infos = env.step(others(seen), fee(env.platform_observation()))
+        asked = np.zeros(env.worlds)
+        for t in range(env.horizon):
+            if t % learner.hold == 0:
+                asked = fee(env.platform_observation())
+            seen, _, _, _, infos = env.step(others(seen), asked)
             revenue += infos["platform_revenue"] / env.horizon
             fees.append(float(env.fee.mean()) / scenario.period_days)
             shares.append(float(infos["open_twins"].mean()))
@@ -90,7 +94,7 @@ def learnt(
     for seed in experiment.seeds:
         file = folder / "learners" / f"{file_name(f'{learner.label}, seed {seed}')}.json"
         if not file.exists():
-            fee = _trained(world(learner.worlds, True), learner.updates, seed, progress)
+            fee = _trained(world(learner.worlds, True), learner, seed, progress)
             revenue, fees, shares = earned(fee)
             told = {"revenue": revenue.tolist(), "fees": fees.tolist(), "open": shares.tolist()}
             file.parent.mkdir(exist_ok=True)
@@ -116,7 +120,7 @@ def _quarters(courses: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _trained(
-    world: tuple[BatchEnv, Answering], updates: int, seed: int, progress: Progress
+    world: tuple[BatchEnv, Answering], learner: PlatformLearner, seed: int, progress: Progress
 ) -> Callable[[np.ndarray], np.ndarray]:
     """The fee that a platform learns to ask for, as a function of what it sees: an action per world."""
     import torch
@@ -126,29 +130,30 @@ def _trained(
     from kaizen_env.envs.sb3 import PlatformVecEnv
 
     env, others = world
-    steps = env.horizon * env.worlds
+    each = -(-env.horizon // learner.hold)  # fees of an episode
+    steps = each * env.worlds
 
     class Told(BaseCallback):
         def _on_step(self) -> bool:
             return True
 
         def _on_rollout_end(self) -> None:
-            progress(f"seed {seed}", self.num_timesteps // steps, updates)
+            progress(f"seed {seed}", self.num_timesteps // steps, learner.updates)
 
     torch.set_num_threads(1)
-    venv = PlatformVecEnv(env, others)
+    venv = PlatformVecEnv(env, others, learner.hold)
     venv.seed(seed)  # luck of training has small seeds; that of evaluation begins at EVALUATION
     assert seed < EVALUATION
     model = PPO(
         "MlpPolicy",
         venv,
         seed=seed,
-        n_steps=env.horizon,
-        batch_size=max(1, steps // 4),
+        n_steps=each,
+        batch_size=max(2, steps // 4),
         n_epochs=10,
         gamma=0.99,
         learning_rate=1e-3,
         device="cpu",
     )
-    model.learn(updates * steps, callback=Told())
+    model.learn(learner.updates * steps, callback=Told())
     return lambda seen: model.predict(seen, deterministic=True)[0][:, 0]

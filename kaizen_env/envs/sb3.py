@@ -160,18 +160,25 @@ class PlatformVecEnv(BatchVecEnv):
     """One row per world: the platform of a regime with one, which sets the fee, while companies act by `others`.
 
     `others` is a function of all observations (worlds, companies, features) to actions (worlds, companies, elements).
+    A fee holds for `hold` periods, or to the end of the episode, and earns the mean of what it does in them.
     """
 
-    def __init__(self, batch: BatchEnv, others: Any) -> None:
+    def __init__(self, batch: BatchEnv, others: Any, hold: int = 1) -> None:
         batch.highest_fee  # noqa: B018 (raises where there is no platform)
-        self.others, self._code = others, None
+        if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1:
+            raise ValueError(f"hold: got {hold!r}; allowed: a whole number of periods from 1 on")
+        self.others, self.hold, self._code = others, hold, None
         self._set_up(batch, 1, batch.platform_space, gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32), False)
 
     def step_wait(self) -> Any:
         assert self._actions is not None
-        actions = np.asarray(self.others(self._observations), dtype=np.float64)
-        self._observations, _, _, _, infos = self.batch.step(actions, self._actions.reshape(-1))
-        revenue = infos["platform_revenue"] / (self.batch.companies * self.batch.highest_fee)
+        earned: list[np.ndarray] = []
+        infos: dict[str, Any] = {}
+        while len(earned) < self.hold and "final_observation" not in infos:
+            actions = np.asarray(self.others(self._observations), dtype=np.float64)
+            self._observations, _, _, _, infos = self.batch.step(actions, self._actions.reshape(-1))
+            earned.append(infos["platform_revenue"])
+        revenue = np.mean(earned, axis=0) / (self.batch.companies * self.batch.highest_fee)
         seen, details = self.batch.platform_observation(), self._details(infos)
         over = "final_observation" in infos
         if over:
