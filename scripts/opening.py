@@ -153,10 +153,12 @@ def platform(said: Mapping[str, Any]) -> Table:
 
 def learners(said: Mapping[str, Any]) -> Table:
     """What platforms that learn earn against the best constant fee, which meets the same companies."""
-    made = _table("platforms that learn their fee: revenue per period, from nobody open, against the best constant fee")
+    made = _table("platforms that learn their fee, from nobody open, against the best constant fee: revenue per period")
     heads = ("case", "α", "holds", "revenue", "constant", "at", "difference", "95 % interval", "fee by quarter", "open")
     for name in heads:
-        made.add_column(name, justify="left" if name == "case" else "right", overflow="fold")
+        made.add_column(
+            name, justify="left" if name == "case" else "right", overflow="fold", no_wrap=name == "95 % interval"
+        )
     for of in said["learners"]:
         made.add_row(
             escape(of["case"]),
