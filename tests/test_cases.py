@@ -48,8 +48,13 @@ def test_a_case_is_the_network_of_its_own_config(tmp_path: Path, capsys: pytest.
     whole = load_scenario("electric_car").culture.model_dump() | {"initial": 0.1}
     alone = CASES | {"scenario": CASES["scenario"] | {"culture": whole}, "regimes": ["isolated"]}
     other = summary(tmp_path, {k: v for k, v in alone.items() if k not in ("baseline", "effects")}, "other")
+    rest = {key: value for key, value in CASES.items() if key not in ("baseline", "effects")}
+    plain = summary(tmp_path, rest | {"regimes": ["isolated"]}, "plain")
     for field in ("value", "low", "high", "mean"):
         assert said["regimes"]["shy"]["learner"][field] == other["regimes"]["isolated"]["learner"][field]
+        assert said["regimes"]["isolated"]["learner"][field] == plain["regimes"]["isolated"]["learner"][field]
+    shy = load_experiment(tmp_path / "cases.yaml", CompareConfig).cases["shy"]
+    assert shy.culture.model_dump() == whole
     assert said["baseline"] == "shy"
     values = {regime: said["regimes"][regime]["learner"]["value"] for regime in said["regimes"]}
     assert said["effects"]["boldness"]["value"] == pytest.approx(values["isolated"] - values["shy"])

@@ -241,7 +241,7 @@ def test_gather_of_the_identity_is_no_copy() -> None:
 def test_a_fee_that_changes_moves_money_and_no_value(companies: int, seed: int) -> None:
     """A platform that asks for anything, of companies that open, close and die: fees cancel, the closed pay none.
 
-    Seen to fail: with the fee of twins that were open a period ago; with a fee on the dead.
+    Seen to fail: with the fee of closed twins; with a fee that nobody pays.
     """
     scenario, ordering = random_scenario(companies, seed), {"replenishment": "order_up_to"}
     env = BatchEnv(scenario, {"twin": "members"}, 2, auto_reset=False, platform=1e3, **ordering)

@@ -51,7 +51,10 @@ def test_two_work_jointly_where_both_are_open() -> None:
 
 
 def test_it_remembers_what_the_twin_does_not_show() -> None:
-    """Where nobody else works on a link, the level that both ends reckon with is the true one, slides included."""
+    """Where nobody else works on a link, the level that both ends reckon with is the true one, slides included.
+
+    Seen to fail: without what slides back.
+    """
     scenario = pair().changed(
         wastes=[{"name": "handling", "channel": "freight", "half_life": 10, "backsliding": 0.01, "floor": 0.2}]
     )

@@ -20,7 +20,7 @@ def partners_gain(graph: networkx.Graph, least: float):
 def test_from_everybody_it_ends_in_the_k_core(k: int) -> None:
     """Of Zachary's karate club (Seidman 1983), and as the model's own openness rule does.
 
-    Seen to fail: with one partner too few.
+    Seen to fail: with companies that stay for a little less.
     """
     club = networkx.karate_club_graph()
     found = course(partners_gain(club, k), np.ones(34, dtype=bool))
@@ -35,7 +35,7 @@ def test_from_everybody_it_ends_in_the_k_core(k: int) -> None:
 def test_along_a_line_it_spreads_to_one_half_and_no_further() -> None:
     """Morris (2000): from one end, a company a round where half of its partners do, nobody beyond that.
 
-    Seen to fail: with strict majorities.
+    Seen to fail: with the one at the end not held.
     """
     near = networkx.to_numpy_array(networkx.path_graph(10))
     share = near / near.sum(axis=1, keepdims=True)
@@ -54,7 +54,7 @@ def test_along_a_line_it_spreads_to_one_half_and_no_further() -> None:
 def test_a_crowd_tips_at_granovetters_spread(sd: float, joins: bool) -> None:
     """Granovetter (1978): thresholds N(0.25, sd) leave almost nobody below sd 0.1222 and almost everybody above.
 
-    Seen to fail: with thresholds of the others alone, doubled.
+    Seen to fail: with one round alone.
     """
     thresholds = normal_thresholds(2000, np.array([0.25]), np.array([sd]))[:, 0]
     found = course(lambda open_: open_.mean() - thresholds, np.zeros(2000, dtype=bool))
