@@ -44,25 +44,28 @@ class Deviator(Pathwise):
     """The policy that `start` holds (a folder of a saved `pathwise`), but one `company` learns on for itself.
 
     Without `start`, what was restored is where it begins. `closed`: the company's twin is closed, all others stay as
-    they are. `options` are those of `pathwise`; `hidden` and `open_twin` must be those of the policy that it begins
+    they are. `for_all`: it learns on for what the regime pays, not for itself: a control of what learning on is worth.
+    `options` are those of `pathwise`; `hidden` and `open_twin` must be those of the policy that it begins
     with. Train it under `own(regime)`, which pays every company its own profit.
 
     Raises PolicyError for a company that is not there, a policy that is no `pathwise` or serves all by one network, and
     for a planner, in whose network nobody decides alone.
     """
 
-    def __init__(self, company: str, start: str | None = None, closed: bool = False, **options: Any) -> None:
+    def __init__(
+        self, company: str, start: str | None = None, closed: bool = False, for_all: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
         if self.shared:
             raise PolicyError(
                 "deviation: shared: true has one network for all, and nobody who could leave; set it false"
             )
-        self.company, self.start, self.closed = company, start, closed
+        self.company, self.start, self.closed, self.for_all = company, start, closed, for_all
 
     def alone(self, setting: Setting) -> int:
         if setting.regime.control == "planner":
             raise PolicyError("deviation: control: planner decides for all, and nobody can leave; use control: company")
-        if setting.regime.shared_weight != 0.0:
+        if setting.regime.shared_weight != 0.0 and not self.for_all:
             raise PolicyError(
                 f"deviation: objective: {setting.regime.objective} with alignment {setting.regime.alignment:g} pays the"
                 " company for others' profit; whoever leaves follows its own: objective: own"

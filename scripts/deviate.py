@@ -100,6 +100,20 @@ def _show(said: Mapping[str, Any], console: Console) -> None:
             highlight=False,
             markup=False,
         )
+    for label, of in said["contracts"].items():
+        beyond = [row for row in of["companies"] if row["beyond_learning_on"] is not None]
+        if beyond:
+            told = (
+                f"{row['company']} {signed(row['beyond_learning_on']['value'])}"
+                f" ({number(row['beyond_learning_on']['low'])} … {number(row['beyond_learning_on']['high'])})"
+                for row in beyond
+            )
+            console.print(
+                f"{label}: gain of leaving beyond that of learning on for the network: {', '.join(told)}",
+                soft_wrap=True,
+                highlight=False,
+                markup=False,
+            )
     console.print("* the whole interval is above what counts as material", highlight=False)
 
 

@@ -61,6 +61,27 @@ def test_a_run_and_its_resumption(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert experimenting.numbers(out) == kept
 
 
+def test_learning_on_for_the_network_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the best effort of all, leaving gains; learning on for the network gains nothing, and is no leaving.
+
+    Seen to fail: with the control paid its own profit.
+    """
+    options = {"worlds": 1, "iterations": 60, "hidden": [2], "constant_rate": 0.3, "learning_rate": 1e-9}
+    data = CONFIG | {"contracts": {"none": {}}, "control": True, "policy": {"name": "pathwise", "options": options}}
+    data |= {"companies": ["company_1"], "deviation": {"iterations": 10}, "seeds": [0]}
+    assert deviate.main([str(experimenting.written(tmp_path, data)), "--output", str(tmp_path / "out")]) == 0
+    told = experimenting.read_json(tmp_path / "out" / "summary.json")["contracts"]["none"]
+    leaving, learning = told["companies"]
+    assert (leaving["company"], learning["company"]) == ("company_1", "company_1, for the network")
+    assert leaving["pays"]
+    assert not learning["pays"]
+    assert leaving["network_loss"]["value"] > 0.01
+    assert abs(learning["network_loss"]["value"]) < 0.01 * leaving["network_loss"]["value"]  # 60 steps are not the end
+    difference = leaving["gain"]["value"] - learning["gain"]["value"]
+    assert leaving["beyond_learning_on"]["value"] == pytest.approx(difference)
+    assert "gain of leaving beyond that of learning on" in capsys.readouterr().out
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is begun, with the place and the mend. Seen to fail: without the check of companies."""
     shared = {"name": "pathwise", "options": {"shared": True}}

@@ -28,6 +28,7 @@ from .statistics import Interval, Resampled, mean
 from .unit import Outcome, Unit, read_evaluation, units
 
 CLOSED = ", twin closed"
+FOR_ALL = ", for the network"
 NONE = "none"  # the contract of no contract
 
 
@@ -39,11 +40,14 @@ class DeviateConfig(TrainConfig):
     contracts: Annotated[dict[Name, Contracts], Field(min_length=1, default_factory=lambda: {NONE: Contracts()})]
     companies: list[Name] | None = None  # who is tried; by default all
     closing: bool = False  # whether each is also tried with its twin closed
+    # Whether under the first contract each also learns on for the network, for as long: what it then has more is not
+    # for leaving.
+    control: bool = False
     deviation: dict[str, Any] = Field(default_factory=dict)  # options of the deviator's training, where they differ
     material: Share = 0.001  # a gain counts from this share of the network's value per company on
 
     def more(self) -> dict[str, Any]:
-        keys = {"contracts", "companies", "closing", "deviation", "material"}
+        keys = {"contracts", "companies", "closing", "control", "deviation", "material"}
         return self.model_dump(mode="json", include=keys)
 
 
@@ -71,12 +75,14 @@ def stages(experiment: Experiment, folder: Path) -> list[list[Unit]]:
         raise DescriptionError("closing: there is no twin to close in this scenario and regime; leave it out")
     together: list[Unit] = []
     alone: list[Unit] = []
-    for label, contract in config["contracts"].items():
+    for place, (label, contract) in enumerate(config["contracts"].items()):
         under = _under(scenario, label, contract)
         cooperating = units(changed(experiment, scenarios={scenario.name: under}), folder / file_name(label))
         together += [changed(unit, regime_label=label) for unit in cooperating]
         for unit in cooperating:
             alone += _deviators(unit, label, tried, config, own(regime))
+            if config["control"] and place == 0:
+                alone += [_deviator(unit, label, company, FOR_ALL, config, regime) for company in tried]
     return [together, alone]
 
 
@@ -94,22 +100,27 @@ def _deviators(
     start: Unit, label: str, tried: Sequence[str], config: Mapping[str, Any], regime: Regime
 ) -> Iterator[Unit]:
     for company in tried:
-        for closed in (False, True) if config["closing"] else (False,):
-            called = company + CLOSED * closed
-            options: dict[str, Any] = {
-                **start.policy.options,
-                **config["deviation"],
-                "company": company,
-                "start": str((start.folder / "policy").resolve()),
-                "closed": closed,
-            }
-            yield changed(
-                start,
-                folder=start.folder.parent.parent / file_name(f"without {called}") / start.folder.name,
-                regime=regime,
-                regime_label=label,
-                policy=PolicyChoice(name="agents.deviation:Deviator", options=options, label=called),
-            )
+        for how in ("", CLOSED) if config["closing"] else ("",):
+            yield _deviator(start, label, company, how, config, regime)
+
+
+def _deviator(start: Unit, label: str, company: str, how: str, config: Mapping[str, Any], regime: Regime) -> Unit:
+    called = company + how
+    options: dict[str, Any] = {
+        **start.policy.options,
+        **config["deviation"],
+        "company": company,
+        "start": str((start.folder / "policy").resolve()),
+        "closed": how == CLOSED,
+        "for_all": how == FOR_ALL,
+    }
+    return changed(
+        start,
+        folder=start.folder.parent.parent / file_name(f"without {called}") / start.folder.name,
+        regime=regime,
+        regime_label=label,
+        policy=PolicyChoice(name="agents.deviation:Deviator", options=options, label=called),
+    )
 
 
 def deviations(experiment: Experiment, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -136,7 +147,7 @@ def deviations(experiment: Experiment, outcomes: Sequence[Outcome]) -> dict[str,
         threshold = config["material"] * abs(value.value) / len(scenario.companies)
         rows = []
         for company in config["companies"] or [c.name for c in scenario.companies]:
-            for called in (company, company + CLOSED)[: 1 + config["closing"]]:
+            for called in (company, company + CLOSED, company + FOR_ALL):
                 pairs = [(tables[label, called, s], together[s]) for s in seeds if (label, called, s) in tables]
                 if not pairs:
                     continue
@@ -149,7 +160,8 @@ def deviations(experiment: Experiment, outcomes: Sequence[Outcome]) -> dict[str,
                         "profit": profit,
                         "gain": gain._asdict(),
                         "network_loss": loss._asdict(),
-                        "pays": gain.low > threshold,
+                        "pays": gain.low > threshold and not called.endswith(FOR_ALL),
+                        "beyond_learning_on": _beyond(tables, label, company, called, seeds),
                         "seeds": len(pairs),
                     }
                 )
@@ -173,6 +185,16 @@ def deviations(experiment: Experiment, outcomes: Sequence[Outcome]) -> dict[str,
             "failed": [{"unit": o.unit.name, "error": o.error} for o in outcomes if o.error],
         }
     )
+
+
+def _beyond(tables: Any, label: str, company: str, called: str, seeds: Sequence[int]) -> dict[str, float] | None:
+    """What leaving gains a company beyond what learning on for the network does; None where that was not tried."""
+    pairs = [(tables.get((label, called, s)), tables.get((label, company + FOR_ALL, s))) for s in seeds]
+    both = [(one, other) for one, other in pairs if one is not None and other is not None]
+    if called != company or not both:
+        return None
+    column = f"profit of {company}"
+    return _interval([one[column] - other[column] for one, other in both])._asdict()
 
 
 def _interval(values: Sequence[np.ndarray]) -> Interval:
