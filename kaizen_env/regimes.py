@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from .description import Amount, Part, Share
 from .errors import DescriptionError, from_validation, near
@@ -29,6 +29,14 @@ class Regime(Part):
     twin_noise: Amount = 0.0  # relative standard deviation of what the own twin shows
     shared_twin_lag: Annotated[int, Field(ge=0)] = 0  # the same of the shared twin
     shared_twin_noise: Amount = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.platform is not None and self.control == "planner":
+            raise ValueError(
+                "platform: a planner decides for all and pays nobody; use control: company, or leave it out"
+            )
+        return self
 
     @property
     def shared_weight(self) -> float:

@@ -72,7 +72,7 @@ def test_learning_on_for_the_network_is_told_apart(tmp_path: Path, capsys: pytes
     assert deviate.main([str(experimenting.written(tmp_path, data)), "--output", str(tmp_path / "out")]) == 0
     told = experimenting.read_json(tmp_path / "out" / "summary.json")["contracts"]["none"]
     leaving, learning = told["companies"]
-    assert (leaving["company"], learning["company"]) == ("company_1", "company_1, for the network")
+    assert (leaving["company"], learning["company"]) == ("company_1", "company_1, for all")
     assert leaving["pays"]
     assert not learning["pays"]
     assert leaving["network_loss"]["value"] > 0.01

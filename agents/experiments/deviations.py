@@ -28,7 +28,7 @@ from .statistics import Interval, Resampled, mean
 from .unit import Outcome, Unit, read_evaluation, units
 
 CLOSED = ", twin closed"
-FOR_ALL = ", for the network"
+FOR_ALL = ", for all"
 NONE = "none"  # the contract of no contract
 
 

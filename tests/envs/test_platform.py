@@ -146,6 +146,8 @@ def test_refusals() -> None:
         none.platform_observation()
     with pytest.raises(DescriptionError, match="platform"):
         BatchEnv("electric_car", "isolated", platform=0.0)
+    with pytest.raises(DescriptionError, match="a planner decides for all and pays nobody"):
+        BatchEnv("electric_car", "super_enterprise", platform=1.0)
     with pytest.raises(DescriptionError, match="a company is called 'platform' already"):
         parallel_env(_called_platform(), "isolated", platform=1.0)
     each = parallel_env("electric_car", {"twin": "members"}, platform=50.0)
