@@ -136,6 +136,14 @@ def test_a_platform_that_learns_is_told_against_constant_fees(tmp_path: Path) ->
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
+def test_a_policy_that_fails_on_the_way_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a line, not with its trace; what is finished stays. Seen to fail: with the trace."""
+    (tmp_path / "policies.py").write_text(experimenting.POLICIES)
+    data = CONFIG | {"policy": {"name": "policies.py:Ragged"}}
+    assert opening.main([str(written(tmp_path, data)), "--output", str(tmp_path / "out")]) == 1
+    assert "opening: policy 'Ragged', period 0: the actions are ragged" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -150,6 +158,12 @@ def test_a_platform_that_learns_is_told_against_constant_fees(tmp_path: Path) ->
         ({"exposures": [-1]}, "exposures"),
         ({"fees": [float("nan")]}, "fees"),
         ({"fee": [1]}, "fee"),
+        (
+            {"policy": {"name": "members", "options": {"members": ["plnt"]}}},
+            "cases.plain: policy 'members': members: there",
+        ),
+        ({"policy": "worst_network_waste"}, "twin: members does not show the whole network"),
+        ({"policy": "pathwise"}, "policy: pathwise has yet to learn; train it first"),
         ({"learners": [{"case": "plan", "highest": 5}]}, "learners[0].case: there is no case 'plan'; did you mean"),
         ({"learners": [{"case": "plain", "highest": 0}]}, "highest"),
         ({"scenario": {"random": {"companies": 11, "seed": 1}}}, "11 companies have 2,048 sets of open twins"),

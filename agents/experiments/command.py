@@ -88,6 +88,10 @@ def carry_out(
             with Bars(work) as bars:
                 outcomes += run_all(work, given.jobs, bars)
         report(experiment, folder, outcomes, console)
+    except UNUSABLE as error:  # of what a report has yet to run
+        for line in str(error).split("\n"):
+            print(f"{name}: {line}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(
             f"{name}: {error.filename or path}: cannot be written ({error.strerror}); what is finished stays,"

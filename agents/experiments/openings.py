@@ -29,13 +29,13 @@ from kaizen_env.errors import near
 
 from ..files import replace
 from ..opening import course, every_set, gains_of, seed_needed
-from ..policy import Policy, Setting
-from ..rollout import run_in
+from ..policy import Policy, PolicyError, Setting
+from ..rollout import Guard, run_in
 from .comparison import finite
-from .config import Experiment, TrainConfig
+from .config import Experiment, TrainConfig, refusal
 from .folder import file_name
 from .statistics import LEVEL
-from .unit import Unit, as_csv, read_table
+from .unit import Unit, as_csv, is_learner, read_table
 
 LARGEST = 10  # companies of which every set is simulated
 AT_ONCE = 4096  # worlds
@@ -96,18 +96,29 @@ class Opened(Policy):
 
     def reset(self, setting: Setting) -> None:
         super().reset(setting)
-        self.policy.reset(setting)
+        self.guard, self.period = Guard(self.policy, setting), 0
         self.place = setting.action_names.index("openness")
 
     def act(self, observations: np.ndarray) -> np.ndarray:
-        actions = np.array(self.policy.act(observations), dtype=np.float64)
+        actions = np.array(self.guard.act(observations, self.period))
+        self.period += 1
         actions[..., self.place] = 2.0 * self.wants - 1.0
         return actions
 
 
 def stages(experiment: Experiment, folder: Path) -> list[list[Unit]]:
-    """None: sets of open twins run as worlds of one batch. Raises DescriptionError for what cannot be run."""
-    networks(experiment)
+    """None: sets of open twins run as worlds of one batch.
+
+    Raises DescriptionError for what cannot be run, PolicyError for a policy that cannot serve it.
+    """
+    (regime,), (choice,) = experiment.regimes.values(), experiment.policies.values()
+    if is_learner(choice):
+        raise PolicyError(
+            f"policy: {choice.called} has yet to learn; train it first and give its folder: {{saved: FOLDER}}"
+        )
+    for label, scenario in networks(experiment).items():
+        if why := refusal(choice, scenario, regime):
+            raise PolicyError(f"cases.{label}: policy '{choice.called}': {why}")
     return [[]]
 
 

@@ -19,6 +19,7 @@ from kaizen_env import BatchEnv, Scenario
 
 from ..files import replace
 from ..policy import Policy, Setting
+from ..rollout import Guard
 from .config import EVALUATION, Experiment
 from .folder import file_name
 from .openings import PlatformLearner, Table, payoffs
@@ -41,9 +42,8 @@ class Answering:
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         env, each = self.env, np.arange(self.env.companies)
         if env.t == 0:
-            self.policy = self.make()
-            self.policy.reset(Setting.of(env, 0))
-        actions = np.array(self.policy.act(observations), dtype=np.float64)
+            self.guard = Guard(self.make(), Setting.of(env, 0))
+        actions = np.array(self.guard.act(observations, env.t))
         now = env.state.open_twin.T > 0
         bit = np.where(now, self.place, 0)
         without = (now @ self.place)[:, None] - bit
