@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import experimenting
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from experimenting import read_json, written
 
+from agents.experiments.comparison import market_shares
 from agents.experiments.config import CompareConfig, load_experiment
 from agents.experiments.unit import read_table
 from agents.loading import make_policy
@@ -119,6 +121,19 @@ def test_a_rule_that_follows_its_pay_is_one_of_two() -> None:
         wanted = run(make_policy(rule), "electric_car", regime, [1, 2], periods=30)
         got = run(make_policy("worst_paid_waste"), "electric_car", regime, [1, 2], periods=30)
         np.testing.assert_array_equal(got.profit, wanted.profit)
+
+
+def test_shares_of_demand_by_hand() -> None:
+    """Two trainings of eight periods: the last two count, and the first period that is a point above the start.
+
+    Seen to fail: with the last half; with the last period for the first.
+    """
+    share = np.array([[0.5, 0.5, 0.52, 0.5, 0.5, 0.5, 0.6, 0.8], [0.5] * 8])
+    timeline = {"alive": np.array([[1.0] * 8, [1.0] * 7 + [0.5]]), "demand share of shop in town": share}
+    found = market_shares(SimpleNamespace(columns=lambda table: timeline))  # type: ignore[arg-type]
+    assert found["alive"] == [1.0, 0.5]
+    assert found["sellers"]["shop in town"]["last"] == pytest.approx([0.7, 0.5])
+    assert found["sellers"]["shop in town"]["drawn"] == [2, None]
 
 
 def test_days_until_a_waste_is_halved_worked_by_hand(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ EFFECTS: dict[str, dict[str, float]] = {
     "dividend": {"kaizen2": 1.0, "isolated": -1.0},
 }
 """Each with the regimes that it adds and takes away. The dividend is the sum of the other three."""
+DRAWN = 0.01  # share of a market, from which on a seller has drawn customers
 FLOW = ("throughput_days", "value_adding_days", "flow_efficiency", "waste_remaining")
 
 
@@ -95,6 +96,7 @@ def summary(experiment: Experiment, outcomes: Sequence[Outcome], reached: np.nda
         "effects": effects({r: cell.values for r, cell in served.items()}, resampled, learner, scale, kinds),
         "terms": kinds,
         "quarters": quarters(served, baseline),
+        "markets": {regime: market_shares(cell) for regime, cell in served.items()},
         "parties": parties(served, baseline, next(iter(experiment.scenarios.values())).companies),
         "lean": {regime: _lean(cell) for regime, cell in served.items()},
         "not_served": {
@@ -207,6 +209,22 @@ def quarters(served: Mapping[str, Cell], baseline: str | None) -> dict[str, Any]
             if baseline is not None and regime != baseline:
                 change = _difference(resampled, regime, baseline)
             found[regime].append({**resampled.interval(regime)._asdict(), "change": change})
+    return found
+
+
+def market_shares(cell: Cell) -> dict[str, Any]:
+    """Of sellers that share a market, by training: the mean share of demand in the last quarter of the episode, and the
+    first period in which it was `DRAWN` above that of the start, None where it never was. And who is alive at the end.
+    """
+    columns = cell.columns("timeline")
+    found: dict[str, Any] = {"alive": columns["alive"][:, -1].tolist(), "sellers": {}}
+    for name, share in columns.items():
+        if name.startswith("demand share of "):
+            drawn = [np.flatnonzero(course >= course[0] + DRAWN)[:1].tolist() for course in share]
+            found["sellers"][name.removeprefix("demand share of ")] = {
+                "last": share[:, -(-share.shape[1] * 3 // 4) :].mean(axis=1).tolist(),
+                "drawn": [first[0] if first else None for first in drawn],
+            }
     return found
 
 

@@ -44,6 +44,8 @@ def show(said: Mapping[str, Any], console: Console, short: bool = False) -> None
     console.print()
     if said["quarters"]:
         console.print(quarters_table(said))
+    if any(of["sellers"] for of in said["markets"].values()):
+        console.print(markets_table(said))
     for regimes in _parts(list(said["lean"])):
         console.print(lean_table(said, regimes))
 
@@ -153,6 +155,25 @@ def quarters_table(said: Mapping[str, Any]) -> Table:
         cells = [_party(quarter) for quarter in of]
         last = of[-1] if of[-1]["change"] is None else of[-1]["change"]
         table.add_row(escape(regime), *cells, span(last))
+    return table
+
+
+def markets_table(said: Mapping[str, Any]) -> Table:
+    """Who draws demand, training by training, and who is left."""
+    table = _table("shares of demand in the last quarter of the episode, by training; period of the first point drawn")
+    for name in ("regime", "seller"):
+        table.add_column(name, overflow="fold")
+    for name in ("share, %", "drawn in", "alive"):
+        table.add_column(name, justify="right")
+    for regime, of in said["markets"].items():
+        for place, (seller, share) in enumerate(of["sellers"].items()):
+            table.add_row(
+                escape(regime) if place == 0 else "",
+                escape(seller),
+                ", ".join(f"{100 * last:.1f}" for last in share["last"]),
+                ", ".join("—" if first is None else str(first) for first in share["drawn"]),
+                ", ".join(f"{100 * alive:.0f} %" for alive in of["alive"]) if place == 0 else "",
+            )
     return table
 
 
