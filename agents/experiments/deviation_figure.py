@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..files import replace
-from .figures import DPI, GREY, PALETTE, PAPER
+from .figures import GREY, PALETTE, drawing, save
 
 ACROSS = 2  # panels beside each other
 
@@ -22,9 +18,7 @@ def write_figure(file: Path, said: Mapping[str, Any]) -> None:
     contracts = {label: of for label, of in said["contracts"].items() if of["companies"]}
     names = list(dict.fromkeys(row["company"] for of in contracts.values() for row in of["companies"]))
     lines = -(-len(contracts) // ACROSS)
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+    with drawing():
         figure = Figure(figsize=(8.0, 0.9 + lines * (0.9 + 0.24 * len(names))), layout="constrained")
         across = min(ACROSS, len(contracts))
         panels = figure.subplots(lines, across, squeeze=False, sharex=True, sharey=True).flatten().tolist()
@@ -43,7 +37,4 @@ def write_figure(file: Path, said: Mapping[str, Any]) -> None:
             axes.set_xlabel("gain from leaving, money per period")
         panels[0].invert_yaxis()
         figure.suptitle("What leaving pays (orange: more than is material)", x=0.01, ha="left")
-        content = io.BytesIO()
-        FigureCanvasAgg(figure)
-        figure.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
-    replace(file, content.getvalue())
+        save(figure, file)

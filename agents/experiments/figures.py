@@ -15,6 +15,7 @@ the colour-blind tell apart, and then the same with dashed and dotted lines.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,18 +63,29 @@ def write_figures(
     """
     folder.mkdir(exist_ok=True)
     written = []
-    # A user's own style has no effect; letters that the font lacks become boxes, and no matter for a warning.
+    with drawing():
+        for name, figure in _figures(said, waste, timeline, profiles, learning):
+            save(figure, folder / f"{name}.png")
+            written.append(folder / f"{name}.png")
+    return written
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """A user's own style has no effect; letters that the font lacks become boxes, and no matter for a warning."""
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-        for name, figure in _figures(said, waste, timeline, profiles, learning):
-            content = io.BytesIO()
-            FigureCanvasAgg(figure)
-            figure.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
-            replace(folder / f"{name}.png", content.getvalue())
-            written.append(folder / f"{name}.png")
-    return written
+        yield
+
+
+def save(figure: Figure, file: Path) -> None:
+    """The figure as PNG, put in its place whole: the same bytes every time."""
+    content = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
+    replace(file, content.getvalue())
 
 
 def _figures(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ..files import replace
-from .figures import DPI, GREY, PALETTE, PAPER
+from .figures import GREY, PALETTE, drawing, save
 from .openings import EVERYBODY, NOBODY
 
 ACROSS = 3  # panels beside each other
@@ -23,14 +19,9 @@ STARTS = {NOBODY: (PALETTE[1], "-", "o"), EVERYBODY: (PALETTE[4], "--", "s")}
 
 def write_figures(folder: Path, said: Mapping[str, Any]) -> None:
     """`adoption.png` (open twins by fee and by round) and `platform.png` (revenue and value by fee)."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-        for name, drawn in (("adoption", _adoption(said)), ("platform", _platform(said))):
-            content = io.BytesIO()
-            FigureCanvasAgg(drawn)
-            drawn.savefig(content, format="png", dpi=DPI, facecolor=PAPER, metadata={"Software": None})
-            replace(folder / f"{name}.png", content.getvalue())
+    with drawing():
+        save(_adoption(said), folder / "adoption.png")
+        save(_platform(said), folder / "platform.png")
 
 
 def _panels(said: Mapping[str, Any], height: float) -> tuple[Figure, list[tuple[Any, Mapping[str, Any]]]]:
@@ -48,10 +39,15 @@ def _panels(said: Mapping[str, Any], height: float) -> tuple[Figure, list[tuple[
     return figure, list(zip(panels, rows, strict=False))
 
 
-def _below(panels: list[tuple[Any, Any]], label: str) -> None:
-    """The label of the horizontal axis under the last panel of every column."""
+def _labelled(figure: Figure, panels: list[tuple[Any, Any]], what: str, height: str) -> Figure:
+    """The figure with its title, the axes' labels, and one legend for all panels."""
     for axes, _ in panels[-min(ACROSS, len(panels)) :]:
-        axes.set_xlabel(label)
+        axes.set_xlabel("fee per open twin and day")
+    figure.supylabel(height, fontsize=9)
+    figure.suptitle(what, x=0.01, ha="left", fontsize=10)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
 
 
 def _adoption(said: Mapping[str, Any]) -> Figure:
@@ -66,17 +62,8 @@ def _adoption(said: Mapping[str, Any]) -> Figure:
         axes.set_ylim(-0.05, 1.05)
         axes.axvline(0.0, color=GREY, linewidth=0.6)
     many = f"; the first {MOST} of {len(said['rows'])}" if len(said["rows"]) > MOST else ""
-    _below(panels, "fee per open twin and day")
-    figure.supylabel("share of open twins at rest", fontsize=9)
-    figure.suptitle(
-        f"{said['scenario']}: who opens a twin, with 95 % bands; below 0: a subsidy{many}",
-        x=0.01,
-        ha="left",
-        fontsize=10,
-    )
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return figure
+    what = f"{said['scenario']}: who opens a twin, with 95 % bands; below 0: a subsidy{many}"
+    return _labelled(figure, panels, what, "share of open twins at rest")
 
 
 def _platform(said: Mapping[str, Any]) -> Figure:
@@ -92,14 +79,5 @@ def _platform(said: Mapping[str, Any]) -> Figure:
             axes.plot(fees, value, dashes, color=PALETTE[colour], label=label)
         axes.axhline(0.0, color=GREY, linewidth=0.6)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    _below(panels, "fee per open twin and day")
-    figure.supylabel("money per period", fontsize=9)
-    figure.suptitle(
-        f"{said['scenario']}: what a platform earns, and the network, from everybody open",
-        x=0.01,
-        ha="left",
-        fontsize=10,
-    )
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return figure
+    what = f"{said['scenario']}: what a platform earns, and the network, from everybody open"
+    return _labelled(figure, panels, what, "money per period")
