@@ -32,8 +32,9 @@ def write_figure(file: Path, said: Mapping[str, Any]) -> None:
             axes.set_yticks(range(len(names)), names)
         for axes in panels[len(contracts) :]:
             axes.set_visible(False)
-        for axes in panels[: len(contracts)][-across:]:
+        for axes in panels[: len(contracts)]:
             axes.tick_params(labelbottom=True)
+        for axes in panels[: len(contracts)][-across:]:
             axes.set_xlabel("gain from leaving, money per period")
         panels[0].invert_yaxis()
         figure.suptitle("What leaving pays (orange: more than is material)", x=0.01, ha="left")
