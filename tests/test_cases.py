@@ -12,7 +12,8 @@ import pytest
 from experimenting import read_json, written
 
 from agents.experiments.comparison import market_shares
-from agents.experiments.config import CompareConfig, load_experiment
+from agents.experiments.config import CompareConfig
+from agents.experiments.loading import load_experiment
 from agents.experiments.unit import read_table
 from agents.loading import make_policy
 from agents.rollout import run

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.experiments.config import BenchmarkConfig, CompareConfig, TrainConfig, load_experiment
+from agents.experiments.config import BenchmarkConfig, CompareConfig, TrainConfig
 from agents.experiments.deviations import DeviateConfig
+from agents.experiments.loading import load_experiment
 from agents.experiments.openings import OpeningConfig
 from agents.experiments.unit import is_learner
 from kaizen_env import DescriptionError

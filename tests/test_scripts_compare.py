@@ -16,8 +16,9 @@ from experimenting import LEARNER, begun, contents, numbers, ran, read_json, ste
 
 from agents.experiments import bound, comparison_tables
 from agents.experiments.comparison import effects
-from agents.experiments.config import CompareConfig, Evaluation, load_experiment
+from agents.experiments.config import CompareConfig, Evaluation
 from agents.experiments.gains import side_payments
+from agents.experiments.loading import load_experiment
 from agents.experiments.statistics import Resampled, improvement, interquartile_mean, mean
 from agents.loading import make_policy
 from agents.rollout import run

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from experimenting import read_json, written
 
-from agents.experiments.config import load_experiment
+from agents.experiments.loading import load_experiment
 from agents.experiments.openings import OpeningConfig, Table, networks, payoffs, rests, table
 from agents.experiments.unit import read_table
 from agents.loading import make_policy

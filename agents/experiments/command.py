@@ -21,9 +21,10 @@ from kaizen_env import DescriptionError
 
 from ..policy import PolicyError
 from .budget import Budget, estimates
-from .config import BenchmarkConfig, Config, Experiment, as_yaml, load_experiment
+from .config import BenchmarkConfig, Config, Experiment, as_yaml
 from .folder import RunError, RunFolder, file_name
 from .jobs import run_all
+from .loading import load_experiment
 from .unit import Outcome, Unit, is_learner, units
 
 WIDTH = 100  # where the output is no terminal

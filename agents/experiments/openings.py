@@ -32,8 +32,9 @@ from ..opening import course, every_set, gains_of, seed_needed
 from ..policy import Policy, PolicyError, Setting
 from ..rollout import Guard, run_in
 from .comparison import finite
-from .config import Experiment, TrainConfig, refusal
+from .config import Experiment, TrainConfig
 from .folder import file_name
+from .loading import refusal
 from .statistics import LEVEL
 from .unit import Unit, as_csv, is_learner, read_table
 
