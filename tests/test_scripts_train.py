@@ -30,6 +30,7 @@ from experimenting import (
 )
 
 import agents.experiments.config as configs
+from agents.experiments.loading import load_experiment
 from agents.experiments.unit import read_evaluation
 from agents.loading import load_policy
 from agents.rollout import run
@@ -156,7 +157,7 @@ def test_a_dry_run_writes_nothing(place: Path, capsys: pytest.CaptureFixture[str
     assert not (place / "runs").exists()
     assert "training 1 s" in said
     shown = written(place, said.split("\n# ")[0], "shown.yaml")
-    again = configs.load_experiment(shown, configs.TrainConfig)
+    again = load_experiment(shown, configs.TrainConfig)
     assert again.config["policy"]["options"] == {"steps": 30, "pause": 0.01}
     assert again.config["evaluation"] == {"worlds": 4, "seed": 0}
 
@@ -356,7 +357,7 @@ def test_changes_reach_into_what_is_said_in_a_word(place: Path) -> None:
     """Numbers may be written as 1e-3. Seen to fail: with PyYAML's own idea of a number, which takes it for text."""
     written(place, changed(scenario="serial", policy="policies.py:Half", seeds=[4, 5]), "walk.yaml")
     changes = ["scenario.periods=7", "regime.alignment=5e-1", "policy.options.order=1e-3", "seeds.1=6"]
-    experiment = configs.load_experiment("walk.yaml", configs.TrainConfig, changes)
+    experiment = load_experiment("walk.yaml", configs.TrainConfig, changes)
     assert experiment.scenarios["serial"].periods == 7
     assert next(iter(experiment.regimes.values())).alignment == 0.5
     assert next(iter(experiment.regimes.values())).twin == "network"
