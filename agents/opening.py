@@ -26,11 +26,20 @@ class Course(NamedTuple):
     """Who is open, round by round."""
 
     open: np.ndarray  # (rounds + 1, companies) bool
-    settled: bool  # whether it came to rest; else it goes round in circles
+    again: int  # the round whose state the last one is: itself at rest, an earlier one where it goes round in circles
+
+    @property
+    def settled(self) -> bool:
+        return self.again == len(self.open) - 1
 
     @property
     def last(self) -> np.ndarray:
         return self.open[-1]
+
+    @property
+    def forever(self) -> np.ndarray:
+        """What comes again and again, (states, companies): one state at rest, else those of the circle."""
+        return self.open[self.again + (not self.settled) :]
 
 
 def course(gain: Gain, start: np.ndarray, held: np.ndarray | None = None) -> Course:
@@ -39,7 +48,7 @@ def course(gain: Gain, start: np.ndarray, held: np.ndarray | None = None) -> Cou
     Who is in `held` stays open whatever it gains.
     """
     now = np.asarray(start, dtype=bool)
-    states, seen, largest = [now], {now.tobytes()}, 0.0
+    states, seen, largest = [now], {now.tobytes(): 0}, 0.0
     while True:
         gains = gain(now)
         largest = max(largest, float(np.abs(gains).max(initial=0.0)))
@@ -48,11 +57,11 @@ def course(gain: Gain, start: np.ndarray, held: np.ndarray | None = None) -> Cou
         if held is not None:
             after = after | held
         if (after == now).all():
-            return Course(np.array(states), True)
+            return Course(np.array(states), len(states) - 1)
         states.append(after)
         if after.tobytes() in seen:
-            return Course(np.array(states), False)
-        seen.add(after.tobytes())
+            return Course(np.array(states), seen[after.tobytes()])
+        seen[after.tobytes()] = len(states) - 1
         now = after
 
 
@@ -78,15 +87,24 @@ def every_set(companies: int) -> np.ndarray:
     return (np.arange(2**companies)[:, None] >> np.arange(companies)[::-1]) % 2 == 1
 
 
-def gains_of(payoff: np.ndarray) -> Gain:
-    """The gain of a table of payoffs (2^companies, companies) by the rows of `every_set`."""
-    companies = payoff.shape[1]
-    place = 2 ** np.arange(companies)[::-1]
-    each = np.arange(companies)
+def rows_of(open_: np.ndarray) -> np.ndarray:
+    """The rows of sets (…, companies) bool in `every_set`: (…)."""
+    return open_ @ _places(open_.shape[-1])
+
+
+def gains_of(table: np.ndarray) -> Gain:
+    """What an open twin adds to each company in a table (2^companies, companies) by the rows of `every_set`.
+
+    The function takes sets (…, companies) bool, also many at once.
+    """
+    place, each = _places(table.shape[1]), np.arange(table.shape[1])
 
     def gain(open_: np.ndarray) -> np.ndarray:
-        row = int(place @ open_)
-        bit = np.where(open_, place, 0)
-        return payoff[row - bit + place, each] - payoff[row - bit, each]
+        closed = rows_of(open_)[..., None] - np.where(open_, place, 0)
+        return table[closed + place, each] - table[closed, each]
 
     return gain
+
+
+def _places(companies: int) -> np.ndarray:
+    return 2 ** np.arange(companies)[::-1]

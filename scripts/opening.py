@@ -62,7 +62,8 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
-        for label, scenario in networks(experiment).items():
+        scenarios = networks(experiment)
+        for label, scenario in scenarios.items():
             bar = progress.add_task(escape(label), total=2 ** len(scenario.companies))
             tables[label] = table(
                 experiment, label, scenario, folder.path, lambda done, _, bar=bar: progress.update(bar, completed=done)
@@ -77,7 +78,7 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
             found = learnt(
                 experiment,
                 learner,
-                networks(experiment)[learner.case],
+                scenarios[learner.case],
                 tables[learner.case],
                 folder.path,
                 lambda what, done, whole, bar=bar: progress.update(bar, completed=done, total=whole),
@@ -90,7 +91,8 @@ def report(experiment: Experiment, folder: RunFolder, outcomes: list[Outcome], c
     write_figures(folder.path, said)
     console.print(adoption(said))
     console.print("highest fee: of those in the config, at which all twins end up open, from nobody and from everybody")
-    console.print("first: who gains most by opening alone; seed: the fewest that must be held open for all to open\n")
+    console.print("first: who gains most by opening alone; seed: the fewest that must be held open for those to open")
+    console.print("that stay open once all are; ∿: goes round in circles, of which it is the mean\n")
     console.print(platform(said))
     if said["learners"]:
         console.print(learners(said))
@@ -105,8 +107,10 @@ def adoption(said: Mapping[str, Any]) -> Table:
         made.add_column(name, justify="left" if name in ("case", "first", "seed") else "right", overflow="fold")
     for row in said["rows"]:
         free = [next((at for at in row["from"][s]["fees"] if at["fee"] == 0), None) for s in (NOBODY, EVERYBODY)]
-        bears = [row["from"][s]["highest_fee"]["all"] for s in (NOBODY, EVERYBODY)]
+        bears = [row["from"][s]["highest_fee"] for s in (NOBODY, EVERYBODY)]
         seed = "more than 3" if row["seed"] is None else ", ".join(row["seed"]) or "none"
+        if free[1] is None or not (free[1]["settled"] and free[1]["open"]):
+            seed = "—"  # nothing to come to
         made.add_row(
             escape(row["case"]),
             f"{row['alignment']:g}",

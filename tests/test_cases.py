@@ -124,6 +124,12 @@ def test_a_rule_that_follows_its_pay_is_one_of_two() -> None:
         np.testing.assert_array_equal(got.profit, wanted.profit)
 
 
+def test_an_episode_too_short_for_quarters_has_none(tmp_path: Path) -> None:
+    """Three periods: no row of zeros. Seen to fail: with 0 for a quarter without a period."""
+    said = summary(tmp_path, CASES | {"scenario": {"scenario": "electric_car", "periods": 3}}, "short")
+    assert said["quarters"] == {}
+
+
 def test_shares_of_demand_by_hand() -> None:
     """Two trainings of eight periods: the last two count, and the first period that is a point above the start.
 

@@ -80,6 +80,19 @@ def test_payoffs_by_hand() -> None:
     assert found["everybody"][1].value == 120.0
 
 
+def test_what_goes_round_in_circles_counts_as_its_mean() -> None:
+    """Each opens where the other is closed, both at once: now both, now nobody. Seen to fail: with its last state."""
+    of = Table(
+        profit=np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [-1.0, -1.0]])[..., None],
+        value=np.array([[10.0], [12.0], [12.0], [20.0]]),
+        open=np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])[..., None],
+    )
+    (rest,) = rests(of, 0.0, 0.0, [0.5], 1.0, np.ones(1))["nobody"]
+    assert not rest.settled
+    assert rest.open.tolist() == [0.5, 0.5]
+    assert (rest.value, rest.revenue) == (15.0, 0.5)
+
+
 def test_a_run_and_its_resumption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sets that are there are not simulated again, broken ones are; the numbers stay. Seen to fail: always anew."""
     config, out = written(tmp_path, CONFIG), tmp_path / "out"

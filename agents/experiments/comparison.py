@@ -200,7 +200,12 @@ def effects(
 
 
 def quarters(served: Mapping[str, Cell], baseline: str | None) -> dict[str, Any]:
-    """End-customer value per period in every quarter of the episode, and the change from `baseline`: what compounds."""
+    """End-customer value per period in every quarter of the episode, and the change from `baseline`: what compounds.
+
+    Empty where an episode is too short for four.
+    """
+    if any(cell.outcomes[0].unit.scenario.periods < len(QUARTERS) for cell in served.values()):
+        return {}
     found: dict[str, Any] = {regime: [] for regime in served}
     for column in QUARTERS:
         resampled = Resampled({regime: cell.column("lean", column) for regime, cell in served.items()})

@@ -17,6 +17,7 @@ from kaizen_env.ledger import KINDS, ledger
 from kaizen_env.metrics import flow_times, gini, waste_remaining
 
 QUARTERS = tuple(f"end_customer_value in quarter {k} of 4" for k in (1, 2, 3, 4))  # per period
+TINY = 1e-12  # units of demand; keeps the shares of nothing finite
 
 
 class LeanBooks:
@@ -30,6 +31,7 @@ class LeanBooks:
         self._remaining: list[np.ndarray] = []  # (worlds,) at the start of every period, and at the end
         self._by_name: list[np.ndarray] = []  # (wastes,) mean over companies or links, and worlds
         self._timeline: list[dict[str, float]] = []  # of every period, means over worlds
+        self._sellers = _rivals(env)
         self._quarters = np.zeros((len(QUARTERS), env.worlds))  # end-customer value, money
         self._lengths = np.zeros((len(QUARTERS), 1))  # periods
 
@@ -46,7 +48,7 @@ class LeanBooks:
         quarter = min(len(self._timeline) * len(QUARTERS) // env.horizon, len(QUARTERS) - 1)
         self._quarters[quarter] += value
         self._lengths[quarter] += 1.0
-        self._timeline.append(_moment(env, value))
+        self._timeline.append(_moment(env, value) | _shares(env, self._sellers))
 
     def _look(self, state: State) -> None:
         self._remaining.append(waste_remaining(self._env.network, state))
@@ -62,6 +64,7 @@ class LeanBooks:
         throughput, adding = flow_times(network, State(*(x[None] for x in states)), Flows(*(x[None] for x in flows)))
         with np.errstate(divide="ignore", invalid="ignore"):
             efficiency = np.where(throughput > 0, adding / throughput, np.nan)
+            quarters = self._quarters / self._lengths  # NaN where an episode of less than four periods has none
         names = (*network.company_waste_names, *network.link_waste_names)
         lean = {
             "world": range(len(throughput)),
@@ -71,7 +74,7 @@ class LeanBooks:
             "waste_remaining": self._remaining[-1],
             "profit_gini": gini(profit),
             **{f"cost of {kind}": cost[kind].sum(axis=0) for kind in KINDS},
-            **dict(zip(QUARTERS, self._quarters / np.maximum(self._lengths, 1.0), strict=True)),
+            **dict(zip(QUARTERS, quarters, strict=True)),
         }
         timeline = {"period": range(periods)} | {
             name: [moment[name] for moment in self._timeline] for name in self._timeline[0]
@@ -86,9 +89,8 @@ class LeanBooks:
 
 
 def _moment(env: BatchEnv, value: np.ndarray) -> dict[str, float]:
-    """The last period, means over worlds: money of the network, who is left, whose twin is open, who draws demand."""
-    network, state, market = env.network, env.state, env.network.market
-    assert env.flows is not None
+    """The last period, means over worlds: money of the network, who is left, whose twin is open."""
+    state = env.state
     assert env.books is not None
     told = {
         "end_customer_value": value,
@@ -99,15 +101,27 @@ def _moment(env: BatchEnv, value: np.ndarray) -> dict[str, float]:
         "skill": state.skill,
         "culture": state.culture,
     }
-    moment = {name: float(np.mean(of)) for name, of in told.items()}
-    demand = gather(env.flows.arrivals, network.sale.market).mean(axis=1)
-    of_market = np.bincount(market.market, demand, minlength=len(network.scenario.markets))
-    for link, described in enumerate(network.scenario.market_links):
-        whole = of_market[market.market[link]]
-        if (market.market == market.market[link]).sum() > 1:
-            name = f"demand share of {described.seller} in {described.market}"
-            moment[name] = float(demand[link] / whole) if whole > 0 else 0.0
-    return moment
+    return {name: float(np.mean(of)) for name, of in told.items()}
+
+
+def _rivals(env: BatchEnv) -> dict[str, tuple[int, np.ndarray]]:
+    """Of sellers among whom customers choose, by the name of the column: their market link, and all of its market."""
+    network, market = env.network, env.network.market
+    found = {}
+    for link, described in enumerate(network.scenario.market_links if network.choosing else ()):
+        all_ = np.flatnonzero(market.market == market.market[link])
+        if len(all_) > 1 and network.scenario.markets[int(market.market[link])].choice == "logit":
+            found[f"demand share of {described.seller} in {described.market}"] = link, all_
+    return found
+
+
+def _shares(env: BatchEnv, sellers: dict[str, tuple[int, np.ndarray]]) -> dict[str, float]:
+    """Shares of the demand of the last period, summed over worlds; 0 where there was none."""
+    if not sellers:
+        return {}
+    assert env.flows is not None
+    demand = gather(env.flows.arrivals, env.network.sale.market).sum(axis=1)
+    return {name: float(demand[link] / max(demand[all_].sum(), TINY)) for name, (link, all_) in sellers.items()}
 
 
 def _added(total: Any, part: Any) -> Any:

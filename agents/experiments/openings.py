@@ -28,7 +28,7 @@ from kaizen_env.description import Amount, Name, Number, Part, Share
 from kaizen_env.errors import near
 
 from ..files import replace
-from ..opening import course, every_set, gains_of, seed_needed
+from ..opening import course, every_set, gains_of, rows_of, seed_needed
 from ..policy import Policy, PolicyError, Setting
 from ..rollout import Guard, run_in
 from .comparison import finite
@@ -60,7 +60,8 @@ class PlatformLearner(Part):
 
     @property
     def label(self) -> str:
-        return f"{self.case}, α {self.alignment:g}, exposure {self.exposure:g}, up to {self.highest:g}, for {self.hold}"
+        of = f"{self.case}, α {self.alignment:g}, exposure {self.exposure:g}, up to {self.highest:g}, for {self.hold}"
+        return f"{of}, {self.updates} updates of {self.worlds} worlds"
 
 
 class OpeningConfig(TrainConfig):
@@ -190,7 +191,7 @@ def _simulated(env: BatchEnv, policy: Policy, seeds: list[int], sets: int) -> Ta
     open_ = np.zeros((env.companies, env.worlds))
 
     def watch(before: Any, env: BatchEnv) -> None:
-        open_.__iadd__(before.open_twin)
+        np.add(open_, before.open_twin, out=open_)
 
     episode = run_in(env, policy, seeds, watch=watch)
     shape = (env.companies, sets, -1)
@@ -214,9 +215,8 @@ def _read(file: Path, sets: np.ndarray, seeds: Sequence[int], names: Sequence[st
     """What the file holds; None where it is not there, or broken, or of something else."""
     try:
         columns = read_table(file)
-        if list(columns["set"]) != _written(sets, len(seeds)) or [int(x) for x in columns["luck"]] != [*seeds] * len(
-            sets
-        ):
+        luck = [int(x) for x in columns["luck"]]
+        if list(columns["set"]) != _written(sets, len(seeds)) or luck != [*seeds] * len(sets):
             return None
         shape = (len(sets), len(seeds))
         profit, share = (
@@ -236,9 +236,9 @@ def payoffs(of: Table, alignment: float, charge: float, exposure: float, weights
 
 
 class Rest(NamedTuple):
-    """Where a fee leads from one start; money per period."""
+    """Where a fee leads from one start; money per period, and means over the circle where it does not settle."""
 
-    open: np.ndarray  # (companies,) bool
+    open: np.ndarray  # (companies,) share of the time
     settled: bool
     shares: list[float]  # of open twins, round by round
     value: float  # end-customer value, less what exposure costs
@@ -250,19 +250,18 @@ def rests(
 ) -> dict[str, list[Rest]]:
     """By start (`nobody`, `everybody`), a `Rest` for every fee."""
     companies = of.open.shape[1]
-    place = 2 ** np.arange(companies)[::-1]
     can = of.open.any(axis=(0, 2))  # who wants an open twin has one only where its culture ever lets it
     found: dict[str, list[Rest]] = {NOBODY: [], EVERYBODY: []}
     for fee in fees:
         gain = gains_of(payoffs(of, alignment, fee * days, exposure * days, weights))
         for start, whole in ((NOBODY, False), (EVERYBODY, True)):
             way = course(gain, np.full(companies, whole))
-            row = int(place @ way.last)
-            times = of.open[row] @ weights
-            value = float(of.value[row] @ weights - exposure * days * times.sum())
+            rows = rows_of(way.forever)
+            times = float((of.open[rows] @ weights).sum(axis=1).mean())
+            value = float((of.value[rows] @ weights).mean()) - exposure * days * times
             shares = (way.open & can).mean(axis=1).tolist()
-            revenue = float(fee * days * times.sum()) + 0.0  # and no −0
-            found[start].append(Rest(way.last & can, way.settled, shares, value, revenue))
+            revenue = fee * days * times + 0.0  # and no −0
+            found[start].append(Rest((way.forever & can).mean(axis=0), way.settled, shares, value, revenue))
     return found
 
 
@@ -330,10 +329,7 @@ def _from(
 
     return {
         "fees": [_at(fee, found[i], [of[i] for of in again], names) for i, fee in enumerate(fees)],
-        "highest_fee": {
-            share: _interval(lambda of, n=need: _highest(of, fees, n), found, again)
-            for share, need in (("half", 0.5), ("all", 1.0))
-        },
+        "highest_fee": _interval(lambda of: _highest(of, fees), found, again),
         "revenue": _interval(lambda of: max(rest.revenue for rest in of), found, again),
         "revenue_fee": _interval(lambda of: best(of, "revenue"), found, again),
         "welfare": _interval(lambda of: max(rest.value for rest in of), found, again),
@@ -344,7 +340,7 @@ def _from(
 def _at(fee: float, rest: Rest, again: Sequence[Rest], names: Sequence[str]) -> dict[str, Any]:
     return {
         "fee": fee,
-        "open": [name for name, is_open in zip(names, rest.open, strict=True) if is_open],
+        "open": [name for name, share in zip(names, rest.open, strict=True) if share == 1.0],
         "settled": rest.settled,
         "shares": rest.shares,
         "share": _interval(lambda r: float(r.open.mean()), rest, again),
@@ -353,9 +349,9 @@ def _at(fee: float, rest: Rest, again: Sequence[Rest], names: Sequence[str]) -> 
     }
 
 
-def _highest(of: Sequence[Rest], fees: Sequence[float], need: float) -> float:
-    """The highest fee of the list at which at least that share is open; NaN where there is none."""
-    return max((fee for fee, rest in zip(fees, of, strict=True) if rest.open.mean() >= need), default=np.nan)
+def _highest(of: Sequence[Rest], fees: Sequence[float]) -> float:
+    """The highest fee of the list at which all are open; NaN where there is none."""
+    return max((fee for fee, rest in zip(fees, of, strict=True) if (rest.open == 1.0).all()), default=np.nan)
 
 
 def _interval(number: Callable[[Any], float], found: Any, again: Sequence[Any]) -> dict[str, float]:

@@ -18,6 +18,7 @@ import numpy as np
 from kaizen_env import BatchEnv, Scenario
 
 from ..files import replace
+from ..opening import gains_of
 from ..policy import Policy, Setting
 from ..rollout import Guard
 from .config import EVALUATION, Experiment
@@ -35,20 +36,16 @@ class Answering:
 
     def __init__(self, env: BatchEnv, make: Callable[[], Policy], gain: np.ndarray, times: np.ndarray) -> None:
         """`gain` and `times` (sets, companies): payoff without a fee, and open time as the payoff feels it."""
-        self.env, self.make, self.gain, self.times = env, make, gain, times
-        self.place = 2 ** np.arange(env.companies)[::-1]
+        self.env, self.make, self.gain, self.times = env, make, gains_of(gain), gains_of(times)
         self.openness = env.action_names.index("openness")
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        env, each = self.env, np.arange(self.env.companies)
+        env = self.env
         if env.t == 0:
             self.guard = Guard(self.make(), Setting.of(env, 0))
         actions = np.array(self.guard.act(observations, env.t))
         now = env.state.open_twin.T > 0
-        bit = np.where(now, self.place, 0)
-        without = (now @ self.place)[:, None] - bit
-        gain, times = (of[without + self.place, each] - of[without, each] for of in (self.gain, self.times))
-        gain = gain - env.fee[:, None] * times
+        gain = self.gain(now) - env.fee[:, None] * self.times(now)
         actions[..., self.openness] = np.where(gain == 0, 2.0 * now - 1.0, np.sign(gain))
         return actions
 
@@ -93,13 +90,14 @@ def learnt(
     runs = []
     for seed in experiment.seeds:
         file = folder / "learners" / f"{file_name(f'{learner.label}, seed {seed}')}.json"
-        if not file.exists():
+        kept = _kept(file)
+        if kept is None:
             fee = _trained(world(learner.worlds, True), learner, seed, progress)
             revenue, fees, shares = earned(fee)
-            told = {"revenue": revenue.tolist(), "fees": fees.tolist(), "open": shares.tolist()}
+            kept = {"revenue": revenue.tolist(), "fees": fees.tolist(), "open": shares.tolist()}
             file.parent.mkdir(exist_ok=True)
-            replace(file, json.dumps(told).encode())
-        runs.append(json.loads(file.read_text(encoding="utf-8")))
+            replace(file, json.dumps(kept).encode())
+        runs.append(kept)
     values = Resampled({"learnt": np.array([run["revenue"] for run in runs]), "best": constant[best][None]}, mean)
     return {
         **learner.model_dump(),
@@ -112,6 +110,15 @@ def learnt(
         "fees": _quarters([run["fees"] for run in runs]),
         "open": _quarters([run["open"] for run in runs]),
     }
+
+
+def _kept(file: Path) -> dict[str, list[float]] | None:
+    """What an earlier start has learnt; None where there is nothing, or nothing whole."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return kept if set(kept) == {"revenue", "fees", "open"} else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _quarters(courses: Sequence[Sequence[float]]) -> list[float]:

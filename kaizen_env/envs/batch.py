@@ -264,7 +264,7 @@ class BatchEnv:
             raise ValueError(
                 f"fee in world {int(np.flatnonzero(np.isnan(values))[0])} is NaN; a number in [-1, 1] is needed"
             )
-        return 0.5 * (np.clip(values, -1.0, 1.0) + 1.0) * self.regime.platform * self.scenario.period_days
+        return 0.5 * (np.clip(values, -1.0, 1.0) + 1.0) * self.highest_fee
 
     @property
     def platform_space(self) -> gymnasium.spaces.Box:
@@ -286,7 +286,7 @@ class BatchEnv:
             waste_remaining(self.network, now.state),
             now.state.alive.mean(axis=0),
             now.fee / self.highest_fee,
-            self.platform_reward(now.books),
+            self.platform_reward(ones * 0.0 if now.books is None else now.books.fee.sum(axis=0)),
             ones * (now.period / self.horizon),
         )
         return np.stack(features, axis=1).astype(np.float32)
@@ -298,11 +298,9 @@ class BatchEnv:
             raise ValueError("there is no platform; give its highest fee per open twin and day, e.g. platform=50")
         return self.regime.platform * self.scenario.period_days
 
-    def platform_reward(self, books: Books | None) -> np.ndarray:
-        """Revenue of a period as a share of the most there could be, all twins at the highest fee: (worlds,)."""
-        if books is None:
-            return np.zeros(self.worlds)
-        return books.fee.sum(axis=0) / (self.companies * self.highest_fee)
+    def platform_reward(self, revenue: np.ndarray) -> np.ndarray:
+        """Revenue of a period (worlds,) as a share of the most there could be, all twins at the highest fee."""
+        return revenue / (self.companies * self.highest_fee)
 
     @property
     def global_state_space(self) -> gymnasium.spaces.Box:

@@ -99,7 +99,7 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         rewards, terminations, truncations = {}, {}, {}
         for name in acting:
             if name == PLATFORM and self.has_platform:
-                reward, ends, stops = self.batch.platform_reward(self.batch.books)[0], False, over
+                reward, ends, stops = self.batch.platform_reward(infos["platform_revenue"])[0], False, over
             else:
                 row = self._row[name]
                 reward, ends, stops = earned[0, row], died[0, row], truncated[0, row]

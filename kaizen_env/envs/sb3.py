@@ -178,7 +178,7 @@ class PlatformVecEnv(BatchVecEnv):
             actions = np.asarray(self.others(self._observations), dtype=np.float64)
             self._observations, _, _, _, infos = self.batch.step(actions, self._actions.reshape(-1))
             earned.append(infos["platform_revenue"])
-        revenue = np.mean(earned, axis=0) / (self.batch.companies * self.batch.highest_fee)
+        revenue = self.batch.platform_reward(np.mean(earned, axis=0))
         seen, details = self.batch.platform_observation(), self._details(infos)
         over = "final_observation" in infos
         if over:

@@ -6,7 +6,7 @@ import networkx
 import numpy as np
 import pytest
 
-from agents.opening import course, every_set, gains_of, seed_needed
+from agents.opening import course, every_set, gains_of, rows_of, seed_needed
 from kaizen_env.verification.adoption import contagion, normal_thresholds, settled_share, unravelling
 
 
@@ -81,6 +81,8 @@ def test_what_goes_round_in_circles_is_said() -> None:
     )
     assert not found.settled
     assert len(found.open) == 5
+    assert found.forever.tolist() == found.open[1:].tolist()  # all four states, each once
+    assert course(lambda open_: np.ones(2), np.zeros(2, dtype=bool)).forever.tolist() == [[True, True]]
     still = course(lambda open_: np.zeros(2), np.array([True, False]))
     assert still.settled
     assert still.last.tolist() == [True, False]
@@ -93,3 +95,5 @@ def test_gains_of_a_table() -> None:
     assert gain(np.array([False, False])).tolist() == [2.0, 5.0]
     assert gain(np.array([True, True])).tolist() == [6.0, 1.0]
     assert gain(np.array([False, True])).tolist() == [6.0, 5.0]
+    np.testing.assert_array_equal(gain(every_set(2)), [gain(row) for row in every_set(2)])  # many at once
+    assert rows_of(every_set(3)).tolist() == list(range(8))

@@ -58,7 +58,9 @@ def test_the_fee_is_paid_by_open_twins_and_earned_by_the_platform() -> None:
             end_customer_value(dear.network, dear.books), end_customer_value(free.network, free.books)
         )
         np.testing.assert_allclose(observations[:, 0, column], 0.5 * (fee + 1.0), rtol=1e-6)
-        np.testing.assert_allclose(dear.platform_reward(dear.books), charged * open_.sum(axis=0) / (8 * 350.0))
+        np.testing.assert_allclose(
+            dear.platform_reward(dear.books.fee.sum(axis=0)), charged * open_.sum(axis=0) / (8 * 350.0)
+        )
 
 
 def test_without_an_action_the_fee_is_the_scenarios() -> None:
