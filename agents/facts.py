@@ -25,7 +25,7 @@ class Facts:
     started: np.ndarray  # mean units started
     largest_order: np.ndarray  # what share 1 of the action `order` stands for, in its unit
     holding_cost: np.ndarray  # money per finished unit
-    shortage_cost: np.ndarray  # money per unit that waits, mean over sales links by flow
+    shortage_cost: np.ndarray  # money per unit that waits, or is lost, mean over sales links by flow
     extra_lead_time: np.ndarray  # periods from an order to its slowest input, beyond the mean transit time today
     unseen_orders: np.ndarray  # share of the orders received that join the backlog after the company has decided
     kaizen: OwnKaizen  # what its wastes cost it, and how they fall
@@ -36,9 +36,12 @@ class Facts:
         company, sale = network.company, network.sale
         throughput = company.throughput[:, 0]
         flow = segment_sum(sale.flow, sale.by_seller)[:, 0]
-        penalty = segment_sum(sale.flow * sale.penalty, sale.by_seller)[:, 0]
+        penalty = gather(sale.flow * sale.penalty, sale.penalty_link) * sale.penalty_share
+        missed = sale.lost_sale_cost + np.maximum(sale.price - company.book_cost[sale.seller], 0.0)
+        lost = segment_sum(sale.flow * missed * (1.0 - sale.kept), sale.by_seller)
+        short = (segment_sum(penalty, sale.payer) + lost)[:, 0]
         extra, unseen = _delays(network, np.where(flow > 0, flow, 1.0))
-        deviation, shortage = _deviation(network), penalty / np.where(flow > 0, flow, 1.0)
+        deviation, shortage = _deviation(network), short / np.where(flow > 0, flow, 1.0)
         return Facts(
             throughput=throughput,
             demand_deviation=deviation,

@@ -8,6 +8,9 @@ Two numbers stand on the two sides of what perfect foresight is worth, and neith
 - `bound` is what no policy can exceed, from the linear programme of `agents.linear_programme`; it exists where there is
   no kaizen. The clairvoyant optimum is at most that.
 
+Where not all periods count (`window`), sequences are climbed by the value of all that is simulated, as policies are
+paid for it, and both numbers are those of the periods that count.
+
 Results are normalised by it: 0 is `static`, 1 is foresight. It is no policy, because nobody can act on what it knows.
 """
 
@@ -31,6 +34,7 @@ from .linear_programme import NoBound, linear_bound
 from .loading import make_policy
 from .policy import Policy, PolicyError
 from .rollout import run_in
+from .window import Window
 
 RULES = (
     "order_up_to",
@@ -47,7 +51,7 @@ Progress = Callable[[str, int, int, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Foresight:
-    """What foresight is worth; money is end-customer value per period, mean over the episode, as in `Episode`."""
+    """What foresight is worth; money is end-customer value per period that counts, as in `Episode`."""
 
     seeds: tuple[int, ...]  # of the luck, one per world
     reached: np.ndarray  # (worlds,) by `decisions`: not above the clairvoyant optimum
@@ -84,36 +88,48 @@ def foresight(
     rounds: int = 2,
     rate: float = 0.02,
     columns: int = 256,
+    window: Window | None = None,
     progress: Progress | None = None,
     **overrides: Any,
 ) -> Foresight:
     """Foresight in one world per element of `seeds`, which fix the luck as they do in `agents.rollout.run`.
 
-    Of the regime only `kaizen` matters: what is seen and who is paid do not bind who knows everything. Climbs `steps`
-    steps of size `rate` (in shares of each range) in each of `rounds`, from `starts` (episodes of the same seeds,
-    recorded with flows and decisions) and from those of `static` and `rules`: what is reached is never below one of
-    them. `columns` sequences are climbed at once; fewer need less memory.
+    Of the regime only `kaizen` and `kaizen_delay` matter: what is seen and who is paid do not bind a clairvoyant.
+    Climbs `steps` steps of size `rate` (in shares of each range) in each of `rounds`, from `starts` (episodes of the
+    same seeds, recorded with flows and decisions) and from those of `static` and `rules`: what is reached is, over all
+    that is simulated, never below one of them. `columns` sequences are climbed at once; fewer need less memory.
+    `window` says which periods count, by default all; `scenario` has as many as it is long (`Window.simulated`).
     """
     begun = time.perf_counter()
     env = _environment(scenario, regime, len(seeds), overrides)
     sequences, refused = _sequences(env, seeds, rules, starts or {})
     luck, efforts = _luck(env, seeds), list(env.actions.efforts.values())
+    window = Window(luck.periods) if window is None else window
+    if window.length != luck.periods:
+        raise ValueError(f"a window of {window.length} periods for an episode of {luck.periods}")
     network = build(env.scenario.changed(replenishment="quantity", ordering="simultaneous"))
     # The range of an order in an environment; where an order is a level, it bounds no quantity.
     bounded = env.scenario.replenishment == "quantity"
     largest = np.maximum(env.scenario.order_max * env.actions.steady, _largest(sequences))
-    bound, no_bound = None, "with kaizen value is no linear function of what companies decide" if efforts else ""
+    whole_bound, bound, no_bound = (
+        None,
+        None,
+        "with kaizen value is no linear function of what companies decide" if efforts else "",
+    )
     if efforts:
-        sequences["even"] = _even(sequences["static"], efforts)
+        sequences["even"] = _even(sequences["static"], efforts, env.regime.kaizen_delay)
     else:
         try:
             found = linear_bound(network, luck, largest=largest[:, 0] if bounded else None)
-            bound = found.bound
+            bound = whole_bound = found.bound
+            if window.length > window.periods:
+                bound = linear_bound(network, luck, largest=largest[:, 0] if bounded else None, window=window).bound
             sequences["linear programme"] = sequences["static"]._replace(order=found.orders)
             largest = np.maximum(largest, _largest(sequences))
         except NoBound as error:
             no_bound = str(error)
-    reach = Reach(network, luck, largest, efforts, env.scenario.forced_periods, columns, bounded)
+    delay = env.regime.kaizen_delay
+    reach = Reach(network, luck, largest, efforts, env.scenario.forced_periods, delay, columns, bounded)
     # Orders that are best for the efforts of those who make any, and for none at all.
     for name in [n for n, decided in sequences.items() if efforts and (n == "static" or decided.effort.any())]:
         if (planned := reach.planned(sequences[name])) is not None:
@@ -122,7 +138,7 @@ def foresight(
     candidates = list(sequences.values())
     best = _best(candidates, list(values.values()))
     for number in range(rounds):
-        if bound is not None and (bound - best[1] <= CLOSE * np.abs(bound)).all():
+        if whole_bound is not None and (whole_bound - best[1] <= CLOSE * np.abs(whole_bound)).all():
             break  # nothing is left to climb
         tell = _teller(progress, f"round {number + 1} of {rounds}", steps)
         climbed = reach.climb(candidates, steps, rate / (number + 1), tell)
@@ -133,12 +149,12 @@ def foresight(
             best = _best([best[0], planned], [best[1], reach.value(planned)])
     return Foresight(
         seeds=tuple(int(s) for s in seeds),
-        reached=best[1] / luck.periods,
-        bound=None if bound is None else bound / luck.periods,
+        reached=_value(network, luck, best[0], window) / window.periods,
+        bound=None if bound is None else bound / window.periods,
         no_bound=no_bound,
         decisions=best[0],
         network=network,
-        starts={name: value / luck.periods for name, value in values.items()},
+        starts={n: _value(network, luck, decided, window) / window.periods for n, decided in sequences.items()},
         refused=refused,
         seconds=time.perf_counter() - begun,
     )
@@ -151,7 +167,8 @@ def _environment(scenario: Any, regime: Any, worlds: int, overrides: dict[str, A
     """The environment in which rules may see what they like, and are allowed to improve as the regime is."""
     env = BatchEnv(scenario, regime, worlds, auto_reset=False, **overrides)
     twin = "network" if env.network.companies <= LARGEST_NETWORK else "echelon"
-    sees = Regime(twin=twin, objective="network", kaizen=env.regime.kaizen)
+    kaizen = {"kaizen": env.regime.kaizen, "kaizen_delay": env.regime.kaizen_delay}
+    sees = Regime(twin=twin, objective="network", **kaizen)
     return BatchEnv(env.scenario, sees, worlds, auto_reset=False)
 
 
@@ -193,13 +210,13 @@ def _played(trajectory: Trajectory) -> Decisions:
     return trajectory.decisions._replace(order=trajectory.flows.ordered)
 
 
-def _even(static: Decisions, rows: list[int]) -> Decisions:
-    """The orders of `static`, the team spread evenly over all efforts, and every twin open where culture allows it.
+def _even(static: Decisions, rows: list[int], delay: int) -> Decisions:
+    """The orders of `static`, from `delay` on the team spread evenly over all efforts, and every twin that may be open.
 
     An open twin costs the network nothing (fees are transfers) and spreads culture, so that no gradient is needed.
     """
     effort = np.zeros_like(static.effort)
-    effort[:, rows] = 1.0 / len(rows)
+    effort[delay:, rows] = 1.0 / len(rows)
     return static._replace(effort=effort, openness=np.ones_like(static.openness))
 
 
@@ -242,6 +259,7 @@ class Reach:
         largest: np.ndarray,
         efforts: list[int],
         forced: int,
+        delay: int,
         columns: int,
         bounded: bool,
     ) -> None:
@@ -250,6 +268,7 @@ class Reach:
         self.limit = largest[:, 0] if bounded else None
         self.efforts = efforts  # rows of `Decisions.effort` that companies may use
         self.forced = forced  # periods at the start whose orders stay as they are
+        self.delay = delay  # periods at the start in which nobody improves
         self.columns = columns
         self._torch = network.to("torch", "float64")
 
@@ -332,6 +351,7 @@ class Reach:
                 for x, slope in zip(moved, slopes, strict=True):
                     x.grad = slope
                 moved[0].grad[: self.forced] = 0.0
+                moved[1].grad[: self.delay] = 0.0
                 adam.step()
                 with torch.no_grad():
                     for x in moved:
@@ -344,12 +364,16 @@ class Reach:
             torch.set_num_threads(threads)
 
 
-def _value(network: Network, luck: Luck, decisions: Decisions) -> Any:
-    """Total end-customer value (worlds,) of decisions with an axis of periods, in the library of the network."""
+def _value(network: Network, luck: Luck, decisions: Decisions, window: Window | None = None) -> Any:
+    """Total end-customer value (worlds,) of decisions with an axis of periods, in the library of the network.
+
+    Of the periods that count in `window`; by default of all.
+    """
     state = initial_state(network, luck.demand[0])
     total: Any = 0.0
     for t in range(luck.periods):
         now = Decisions(decisions.order[t], decisions.effort[t], decisions.openness[t])
         state, _, books = step(network, state, now, luck.period(t))
-        total = total + end_customer_value(network, books)
+        if window is None or window.counts(t):
+            total = total + end_customer_value(network, books)
     return total

@@ -35,6 +35,8 @@ from kaizen_env.dynamics.flow import transit_split
 from kaizen_env.dynamics.improvement import effects, improve, team
 from kaizen_env.luck import Luck
 
+from .window import Window
+
 VARIABLES = ("ordered", "started", "shipped", "left", "unfilled", "inputs")
 """Each (periods, companies or links). `left` is finished stock after Ship and before spoilage, `unfilled` what stays of
 the backlog after Ship, before orders that do not wait are lost; the others are called as in `Flows` and `State`."""
@@ -83,9 +85,13 @@ def linear_bound(
     kaizen: Decisions | None = None,
     forced: np.ndarray | None = None,
     largest: np.ndarray | None = None,
+    window: Window | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LinearBound:
     """The bound of every world of `luck`, over all orders, with the efforts and open twins of `kaizen`.
+
+    It bounds the value of the periods that count in `window`, by default of all. Where some do not, the programme has
+    their costs for nothing, and the bound is the wider for it.
 
     `kaizen` has a leading axis of periods, as records have; its orders are not looked at. Without it nobody makes an
     effort, and wastes slide back as they do: a bound for policies without kaizen, and for all where the network has no
@@ -95,7 +101,7 @@ def linear_bound(
     """
     _refuse(network, kaizen, bool(network.scenario.forced_periods) if forced is None else len(forced) > 0)
     given = forced_orders(network, luck.periods) if forced is None else np.asarray(forced, dtype=np.float64)
-    parameters = _parameters(network, luck, kaizen)
+    parameters = _parameters(network, luck, kaizen, window)
     bound = np.empty(luck.worlds)
     orders = np.empty((luck.periods, network.companies, luck.worlds))
     for world in range(luck.worlds):
@@ -168,19 +174,22 @@ class _Parameters:
     freight: np.ndarray  # (periods, purchases, worlds)
     process: np.ndarray  # (periods, process slots + 1, companies, worlds) shares of a start
     transit: np.ndarray  # (periods, transit slots + 1, purchases, worlds) shares of a shipment
-    effort_cost: np.ndarray  # (worlds,) over the episode, money
+    effort_cost: np.ndarray  # (worlds,) over what is counted, money
+    counted: np.ndarray  # (periods, 1) 1 where a period counts, else 0
 
     def of(self, name: str, world: int) -> np.ndarray:
         values = getattr(self, name)
         return values[..., world if values.shape[-1] > 1 else 0]
 
 
-def _parameters(network: Network, luck: Luck, kaizen: Decisions | None) -> _Parameters:
+def _parameters(network: Network, luck: Luck, kaizen: Decisions | None, window: Window | None = None) -> _Parameters:
     """Wastes do not depend on orders, so that efforts alone say what the parameters of every period are."""
     company, start = network.company, initial_state(network, luck.demand[0])
     # Without efforts they are the same in every world, and one is enough.
     state = initial_state(network, luck.demand[0][:, :1]) if kaizen is None else start
     idle = network.zeros(len(network.effort_names), network.companies, 1)
+    window = Window(luck.periods) if window is None else window
+    counted = np.array([[float(window.counts(t))] for t in range(luck.periods)])
     rows: list[tuple[np.ndarray, ...]] = []
     cost = np.zeros(luck.worlds)
     for t in range(luck.periods):
@@ -190,10 +199,10 @@ def _parameters(network: Network, luck: Luck, kaizen: Decisions | None) -> _Para
         rows.append((now.defect_rate, conversion, now.capacity, now.hurdle, now.freight, now.process_split, transit))
         effort, openness = (idle, idle[0]) if kaizen is None else (kaizen.effort[t], kaizen.openness[t])
         shares, total = team(network, state, effort)
-        cost = cost + slot_sum(company.wage * total + 0.5 * company.curvature * square_sum(shares))
+        cost = cost + counted[t] * slot_sum(company.wage * total + 0.5 * company.curvature * square_sum(shares))
         state = improve(network, state, shares, total, openness)
     series = [np.stack(np.broadcast_arrays(*row)) for row in zip(*rows, strict=True)]
-    return _Parameters(start, *series, effort_cost=cost)
+    return _Parameters(start, *series, effort_cost=cost, counted=counted)
 
 
 # --- the programme ---------------------------------------------------------------------------------------------------
@@ -351,28 +360,38 @@ class _World:
         network, given, start, b = self.network, self.given, self.start, self.world
         company, purchase, sale = network.company, network.purchase, network.sale
         process_rate, transit_rate = company.work_in_process_holding_cost[:, 0], purchase.transit_holding_cost[:, 0]
-        # Share k of what sets out in period t is under way in k closings, as far as the episode has so many.
+        # Share k of what sets out in period t is under way in the k closings from then on, of which some count.
+        before = np.concatenate(([0.0], np.cumsum(given.counted)))  # periods that count before each
         slots = np.arange(max(self.good.shape[1], self.transit.shape[1]))
-        closings = np.minimum(slots, np.arange(self.periods, 0, -1)[:, None])
+        t = np.arange(self.periods)[:, None]
+        closings = before[np.minimum(t + slots, self.periods)] - before[t]
         in_process = np.einsum("tk,tkn->tn", closings[:, : self.good.shape[1]], self.good) * process_rate
         on_way = np.einsum("tk,tkl->tl", closings[:, : self.transit.shape[1]], self.transit) * transit_rate
-        per_unit = given.of("freight", b) + on_way  # (periods, purchases)
-        resources = (self.bom * (purchase.price[:, 0] + per_unit))[:, self.supply]
+        counted = given.counted
+        per_unit = counted * given.of("freight", b) + on_way  # (periods, purchases)
+        # What is bought and made is a cost when it leaves at standard cost, or at once with accounting: cash.
+        accrual = float(network.accrual)
+        standard, unit_cost = accrual * company.standard_cost[:, 0], accrual * company.unit_cost[:, 0]
+        resources = (self.bom * (counted * (1.0 - accrual) * purchase.price[:, 0] + per_unit))[:, self.supply]
 
         gain = {name: np.zeros(shape) for name, shape in self.shapes.items()}
         for place, link in enumerate(self.supply):
             gain["ordered"][:, purchase.buyer[link]] -= resources[:, place]
-        gain["started"] -= given.of("conversion", b) + in_process
-        gain["shipped"] -= given.of("hurdle", b)[:, sale.seller]
+        conversion = given.of("conversion", b) - unit_cost + standard * given.of("defect_rate", b)
+        gain["started"] -= counted * conversion + in_process
+        gain["shipped"] -= counted * given.of("hurdle", b)[:, sale.seller]
         gain["shipped"][:, self.sold] -= per_unit[:, self.bought]
-        gain["shipped"][:, self.at_market] += network.market.value[:, 0]
-        gain["left"] -= company.holding_cost[:, 0] * self.stays
-        gain["unfilled"] -= (sale.waiting_cost * sale.kept)[:, 0]
-        gain["inputs"] -= purchase.input_holding_cost[:, 0]
+        delivered = network.market.value[:, 0] - standard[network.market.seller]
+        gain["shipped"][:, self.at_market] += counted * delivered
+        gain["left"] -= counted * (company.holding_cost[:, 0] * self.stays + standard * (1.0 - self.stays))
+        lost_sale_cost = sale.lost_sale_cost + sale.customer_lost_sale_cost
+        gain["unfilled"] -= counted * (sale.waiting_cost * sale.kept + lost_sale_cost * (1.0 - sale.kept))[:, 0]
+        gain["inputs"] -= counted * purchase.input_holding_cost[:, 0]
 
         begun = 0.0  # slot j of the start comes out in period j, and is under way in the j closings before it
         for under_way, rate in ((start.work_in_process, process_rate), (start.in_transit, transit_rate)):
-            begun += float(np.minimum(np.arange(len(under_way)), self.periods) @ (under_way[..., b] @ rate))
+            closed = before[np.minimum(np.arange(len(under_way)), self.periods)]
+            begun += float(closed @ (under_way[..., b] @ rate))
         return gain, -begun - float(given.effort_cost[b])
 
 

@@ -148,21 +148,30 @@ def _agent_class(name: str) -> Any:
 # --- save and load -----------------------------------------------------------------------------------------------
 
 
+EPISODE = ("periods", "warm_up", "tail")  # fields of a scenario that say how long an episode is
+DATES = ("at", "phase", "first_day")  # of demand: what `Window.simulated` moves
+
+
 def made_for(env: BatchEnv) -> dict[str, Any]:
-    """What a policy that was trained in `env` fits: its scenario, regime and the names of what it sees and does."""
+    """What a policy that was trained in `env` fits: its scenario, regime and the names of what it sees and does.
+
+    Not the length of its episodes, nor when in them improvement begins.
+    """
     return {
         "scenario": env.scenario.name,
         "scenario_hash": fingerprint(env.scenario),
-        "regime": env.regime.model_dump(),
+        "regime": env.regime.model_dump(exclude={"kaizen_delay"}),
         "features": env.feature_names,
         "actions": env.action_names,
     }
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """A short hash of what is simulated: of demand data the numbers, and not the file that they stand in."""
-    described = scenario.model_dump(mode="json", exclude={"title", "description", "sources"})
+    """A short hash of a network, whatever the length and dates of an episode; of demand data it takes the numbers."""
+    described = scenario.model_dump(mode="json", exclude={"title", "description", "sources", *EPISODE})
     for market, data in zip(scenario.markets, described["markets"], strict=True):
+        for date in DATES:
+            data["demand"].pop(date, None)
         rows = getattr(market.demand, "_rows", None)
         if rows is not None:
             data["demand"]["file"] = hashlib.sha256(rows.tobytes()).hexdigest()

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from kaizen_env import BatchEnv, Regime, Scenario
-from kaizen_env.dynamics import State, end_customer_value
+from kaizen_env.dynamics import State, end_customer_value, unrealised_profit
 from kaizen_env.simulation import RECORDS, Trajectory, stacked
 
 from .policy import Policy, PolicyError, Setting
+from .window import Window
 
 SLOW = 1.0  # seconds of one call of `act`, above which a warning says so
 
@@ -25,12 +26,14 @@ class SlowPolicyWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Episode:
-    """What came of one episode in every world; money is per period, mean over the episode."""
+    """What came of one episode in every world; money is per period, mean over the periods that count."""
 
     policy: str
     seeds: tuple[int, ...]  # one per world
     end_customer_value: np.ndarray  # (worlds,)
-    profit: np.ndarray  # (companies, worlds)
+    profit: np.ndarray  # (companies, worlds) as the scenario accounts for it
+    cash_profit: np.ndarray  # (companies, worlds) receipts less payments
+    unrealised_profit: np.ndarray  # (worlds,) in companies' books for goods still in stock, and not in the value
     customer_surplus: np.ndarray  # (worlds,)
     platform_revenue: np.ndarray  # (worlds,)
     reward: np.ndarray  # (companies, worlds) mean per period, as the regime pays
@@ -50,8 +53,9 @@ def run(
 ) -> Episode:
     """One episode of `policy` in one world per element of `seeds`, which fix the luck; `seed` is the policy's own.
 
-    `record` and `overrides` are those of `simulate` and of `BatchEnv`. Raises PolicyError for a policy that raises, or
-    whose actions are no array of finite numbers of the right shape, with its name, the company and the period.
+    All periods count. `record` and `overrides` are those of `simulate` and of `BatchEnv`. Raises PolicyError for a
+    policy that raises, or whose actions are no array of finite numbers of the right shape, with its name, the company
+    and the period.
     """
     return run_in(BatchEnv(scenario, regime, len(seeds), auto_reset=False, **overrides), policy, seeds, seed, record)
 
@@ -63,9 +67,11 @@ def run_in(
     seed: int = 0,
     record: Iterable[str] = (),
     watch: Callable[[State, BatchEnv], None] | None = None,
+    window: Window | None = None,
 ) -> Episode:
     """As `run`, in an environment that is there already and was made with auto_reset=False.
 
+    `window` says which periods count; by default all. Raises ValueError for one of another length than the episode.
     `watch` is called after every period with the state that the period began with, and the environment: for long
     episodes of large networks, whose records would not fit into memory.
     """
@@ -74,26 +80,35 @@ def run_in(
         raise ValueError(f"record has {sorted(unknown)}; allowed: {', '.join(RECORDS)}")
     if env.auto_reset:
         raise ValueError("an episode is run in BatchEnv(…, auto_reset=False)")
+    window = Window(env.horizon) if window is None else window
+    if window.length != env.horizon:
+        raise ValueError(f"a window of {window.length} periods for an episode of {env.horizon}")
     observations, _ = env.reset(seeds=list(seeds))
     guard = Guard(policy, Setting.of(env, seed))
-    totals: dict[str, Any] = dict.fromkeys(("value", "profit", "surplus", "fees", "reward"), 0.0)
+    totals: dict[str, Any] = {}
     records: dict[str, list[Any]] = {name: [] for name in kept}
     for t in range(env.horizon):
         actions = guard.act(observations, t)
         before = env.state
         observations, rewards, _, _, _ = env.step(actions)
         assert env.books is not None
-        totals["value"] = totals["value"] + end_customer_value(env.network, env.books)
-        totals["profit"] = totals["profit"] + env.books.profit
-        totals["surplus"] = totals["surplus"] + env.books.customers[0]
-        totals["fees"] = totals["fees"] + env.books.fee.sum(axis=0)
-        totals["reward"] = totals["reward"] + rewards.T
+        if window.counts(t):
+            now = {
+                "value": end_customer_value(env.network, env.books),
+                "profit": env.books.profit,
+                "cash": env.books.cash_profit,
+                "unrealised": unrealised_profit(env.network, env.books),
+                "surplus": env.books.customers[0],
+                "fees": env.books.fee.sum(axis=0),
+                "reward": rewards.T,
+            }
+            totals = {name: totals.get(name, 0.0) + money for name, money in now.items()}
         if watch is not None:
             watch(before, env)
         now = {"states": before, "flows": env.flows, "books": env.books, "decisions": env.decided}
         for name in kept:
             records[name].append(now[name])
-    mean = {name: total / env.horizon for name, total in totals.items()}
+    mean = {name: total / window.periods for name, total in totals.items()}
     trajectory = None
     if kept:
         assert env.luck is not None
@@ -104,6 +119,8 @@ def run_in(
         seeds=tuple(int(s) for s in seeds),
         end_customer_value=mean["value"],
         profit=mean["profit"],
+        cash_profit=mean["cash"],
+        unrealised_profit=mean["unrealised"],
         customer_surplus=mean["surplus"],
         platform_revenue=mean["fees"],
         reward=mean["reward"],

@@ -99,6 +99,7 @@ class Log:
             "policy": learner.name,
             "options": learner.options,
             "made_for": made_for(task.env()),
+            "episode": [task.scenario.periods, task.regime.kaizen_delay],
             "seed": seed,
         }
         if self._start is None:

@@ -95,13 +95,15 @@ class _Builder:
         good = 1.0 - np.array([c.defect_rate for c in s.companies])
         sold = np.bincount(self.seller[self.sale_of_market], self.share * self.market_mean[market], n)
         flow = sold
-        cost = lean = np.array([c.unit_cost for c in s.companies]) + np.bincount(
+        unit_cost = np.array([c.unit_cost for c in s.companies])
+        cost = added = unit_cost + np.bincount(
             self.buyer[self.supply_place], [k.bom * k.price for k in self.supplies], n
         )
         for _ in range(self.depth):
             flow = sold + np.bincount(self.trade_seller, bom * (flow / good)[self.trade_buyer], n)
-            cost = lean + np.bincount(self.trade_buyer, bom * cost[self.trade_seller], n)
-        self.throughput, self.standard_cost = flow, cost
+            cost = added + np.bincount(self.trade_buyer, bom * cost[self.trade_seller], n)
+        self.throughput, self.added_cost, self.standard_cost = flow, added, cost
+        self.book_cost = unit_cost + np.bincount(self.buyer, [k.bom * k.price for k in self.purchase_links], n)
         self.started = flow / good
 
     def network(self) -> Network:
@@ -170,6 +172,8 @@ class _Builder:
             instant_supply=bool((purchase.lead_time[self.supply_place] < 1).any())
             or not (fixed_transit or (purchase.least_lead_time >= 1).all()),
             process_holding=any(c.work_in_process_holding_cost > 0 for c in s.companies),
+            accrual=s.accounting == "accrual",
+            losing=any(k.lost_sale_cost + k.customer_lost_sale_cost > 0 for k in [*s.trade_links, *s.market_links]),
             mortal=any(c.credit_limit is not None for c in s.companies),
             cultural=culture.innovation + culture.imitation + culture.erosion > 0,
             listening=any(m.goodwill > 0 or m.choice == "logit" for m in s.markets),
@@ -203,7 +207,9 @@ class _Builder:
             wage=_column(or_default("wage", s.improvement.wage)) * days,
             curvature=_column(or_default("curvature", s.improvement.curvature)) * days,
             initial_culture=_column(or_default("initial_culture", s.culture.initial)),
+            added_cost=_column(self.added_cost),
             standard_cost=_column(self.standard_cost),
+            book_cost=_column(self.book_cost),
             throughput=_column(self.throughput),
             initial_on_hand=_column(on_hand),
         )
@@ -290,7 +296,9 @@ class _Builder:
             arranged=_index(self.sale_arranged, rows),
             price=_column(k.price for k in links),
             penalty=_column(k.penalty * days for k in links),
-            waiting_cost=_column(k.waiting_cost * days for k in links),
+            waiting_cost=_column(k.cost_of_waiting * days for k in links),
+            lost_sale_cost=_column(k.lost_sale_cost for k in links),
+            customer_lost_sale_cost=_column(k.customer_lost_sale_cost for k in links),
             kept=_column(k.unfilled == "backlog" for k in links),
             flow=_column(np.concatenate([trade_flow, market_flow])[self.sale_arranged]),
             ranks=ranks,
@@ -334,6 +342,8 @@ class _Builder:
             value=_column(value),
             waiting_cost=_column(k.waiting_cost * days for k in links),
             penalty=_column(k.penalty * days for k in links),
+            customer_lost_sale_cost=_column(k.customer_lost_sale_cost for k in links),
+            lost_sale_cost=_column(k.lost_sale_cost for k in links),
             logit=_column(s.markets[m].choice == "logit" for m in of),
             sensitivity=_column(s.markets[m].choice_sensitivity for m in of),
             smoothing=_column(_compound(s.markets[m].experience_smoothing, days) for m in of),

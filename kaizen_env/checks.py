@@ -22,7 +22,8 @@ def problems(scenario: Scenario) -> list[str]:
     """Every problem found, in the order of the file; empty when the scenario is sound."""
     found = [*_names(scenario), *_references(scenario)]
     if not found:  # the graph can be walked only when every name leads somewhere
-        found = [*_graph(scenario), *_shares(scenario), *_wastes(scenario), *_timing(scenario), *_contracts(scenario)]
+        checks = (_graph, _shares, _waiting, _wastes, _timing, _contracts)
+        found = [line for check in checks for line in check(scenario)]
     return list(dict.fromkeys(found))
 
 
@@ -117,6 +118,30 @@ def _shares(s: Scenario) -> Iterable[str]:
             yield f"market_links: the shares of market '{market}' sum to {total:g} already; at most 1"
 
 
+def _waiting(s: Scenario) -> Iterable[str]:
+    """What cannot apply on a link: nobody waits where orders are lost, and nothing is lost where they wait."""
+    for kind in ("trade_links", "market_links"):
+        for i, link in enumerate(getattr(s, kind)):
+            if link.unfilled == "lost":
+                wrong, mend = ("penalty", "waiting_cost"), "nobody waits; use lost_sale_cost or customer_lost_sale_cost"
+            else:
+                wrong, mend = ("lost_sale_cost", "customer_lost_sale_cost"), "use unfilled: lost, or penalty"
+            for field in wrong:
+                if getattr(link, field):
+                    yield f"{kind}[{i}].{field}: got {getattr(link, field):g} with unfilled: {link.unfilled}; {mend}"
+
+
+def pays_for_lateness(s: Scenario) -> list[str]:
+    """A line for each trade link whose buyer gains by being served late: where its penalty exceeds its waiting cost."""
+    return [
+        f"trade_links[{i}]: '{link.buyer}' gains {link.penalty - link.cost_of_waiting:g} per unit and day when"
+        f" '{link.seller}' serves it late (penalty {link.penalty:g}, waiting_cost {link.cost_of_waiting:g}), so that"
+        " paid for its own profit it learns to order what cannot be met; leave waiting_cost out to make them equal"
+        for i, link in enumerate(s.trade_links)
+        if link.penalty > link.cost_of_waiting
+    ]
+
+
 def _wastes(s: Scenario) -> Iterable[str]:
     companies, links = s.company_wastes(), s.link_wastes()
     for kind, wastes in (("companies", companies), ("supply_links", links), ("trade_links", links)):
@@ -202,6 +227,8 @@ def _contracts(s: Scenario) -> Iterable[str]:
         seen[contract.seller, contract.market] += 1
         if (contract.seller, contract.market) not in links:
             yield f"{path}: there is no market link from '{contract.seller}' to '{contract.market}'"
+        elif links[contract.seller, contract.market].unfilled == "lost":
+            yield f"{path}: nobody waits on this market link (unfilled: lost), so that there is no penalty to share"
         elif seen[contract.seller, contract.market] > 1:
             yield f"{path}: the penalty of this market link is shared already; one contract per link"
         yield from _payers(f"{path}.shares", contract.shares, companies)

@@ -10,7 +10,7 @@ import csv
 import math
 from pathlib import Path
 from statistics import NormalDist
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -32,6 +32,10 @@ class Process(BaseModel):
     def draw(self, rng: np.random.Generator, periods: int, days: float) -> np.ndarray:
         """Demand of `periods` periods of `days` days each: float64 array (periods,), units, never negative."""
         raise NotImplementedError
+
+    def later(self, days: float) -> Self:
+        """The same demand with all that has a date `days` days later; itself where nothing has one."""
+        return self
 
 
 class Constant(Process):
@@ -107,6 +111,9 @@ class Step(Process):
         early = np.clip(self.at - edges[:-1], 0.0, days)
         return self.before * early + self.after * (days - early)
 
+    def later(self, days: float) -> Self:
+        return self.model_copy(update={"at": self.at + days})
+
 
 class Ar1(Process):
     """First-order autoregression around the mean; `correlation` from one period to the next; cut at 0."""
@@ -145,11 +152,14 @@ class Seasonal(Process):
         season = 1.0 + self.amplitude * np.sin(2.0 * np.pi * middle / self.cycle)
         return np.maximum(self.mean * days * season + rng.normal(0.0, self.sd * math.sqrt(days), periods), 0.0)
 
+    def later(self, days: float) -> Self:
+        return self.model_copy(update={"phase": self.phase + days})
+
 
 class Trace(Process):
     """Real demand from a CSV or Parquet file, one row per `row_days` days, replayed or bootstrapped in blocks.
 
-    `replay` starts at the first row and begins again at the end; `bootstrap` strings together blocks of
+    `replay` has the first row on day `first_day` and begins again at the end; `bootstrap` strings together blocks of
     `block` consecutive periods that start at random places (circular block bootstrap, Politis & Romano 1992).
     """
 
@@ -159,6 +169,7 @@ class Trace(Process):
     row_days: Annotated[float, Field(gt=0)] = 1.0
     use: Literal["replay", "bootstrap"] = "replay"
     block: Annotated[int, Field(ge=1)] = 13  # periods
+    first_day: Rate = 0.0  # of a replay; before it stand rows of the end of the file
 
     _rows: np.ndarray = PrivateAttr()
 
@@ -183,9 +194,12 @@ class Trace(Process):
             )
         series = self._rows[: whole * rows].reshape(whole, rows).sum(axis=1)
         if self.use == "replay":
-            return series[np.arange(periods) % whole]
+            return series[(np.arange(periods) - round(self.first_day / days)) % whole]
         starts = rng.integers(0, whole, size=-(-periods // self.block))
         return series[(starts[:, None] + np.arange(self.block)).reshape(-1)[:periods] % whole]
+
+    def later(self, days: float) -> Self:
+        return self.model_copy(update={"first_day": self.first_day + days})
 
 
 Demand = Annotated[Constant | Poisson | Normal | Gamma | Step | Ar1 | Seasonal | Trace, Field(discriminator="process")]

@@ -147,11 +147,20 @@ class TradeLink(PurchaseLink):
     transit_time: Amount | None = None  # days; by default, and at least, one period
     order_lead_time: Amount = 0.0  # days until the seller sees an order; whole periods
     penalty: Amount = 0.0  # per unit of backlog and day, paid by the seller to the buyer
-    waiting_cost: Amount = 0.0  # what waiting costs the buyer per unit of backlog and day
+    # What waiting costs the buyer per unit of backlog and day; by default the penalty, which then makes good what
+    # lateness costs and pays no buyer for being served late.
+    waiting_cost: Amount | None = None
     unfilled: Literal["backlog", "lost"] = "backlog"
+    lost_sale_cost: Amount = 0.0  # to the seller, per unit that does not wait; with unfilled: lost
+    customer_lost_sale_cost: Amount = 0.0  # to the buyer, per unit that it does not get; with unfilled: lost
     input_holding_cost: Amount | None = None  # per unit held by the buyer and day; by default the seller's rate
     transit_holding_cost: Amount | None = None  # per unit under way and day; by default the seller's rate
     initial_orders: Amount | None = None  # units per period in the mail; by default the mean flow
+
+    @property
+    def cost_of_waiting(self) -> float:
+        """Money per unit of backlog and day that waiting costs the buyer."""
+        return self.penalty if self.waiting_cost is None else self.waiting_cost
 
 
 class MarketLink(Part):
@@ -165,6 +174,13 @@ class MarketLink(Part):
     penalty: Amount = 0.0  # per unit of backlog and day, paid by the seller to the end customer
     waiting_cost: Amount = 0.0  # what waiting costs the end customer per unit of backlog and day
     unfilled: Literal["backlog", "lost"] = "backlog"
+    lost_sale_cost: Amount = 0.0  # to the seller, per unit that does not wait; with unfilled: lost
+    customer_lost_sale_cost: Amount = 0.0  # to the end customer, per unit that it does not get; with unfilled: lost
+
+    @property
+    def cost_of_waiting(self) -> float:
+        """Money per unit of backlog and day that waiting costs the end customer."""
+        return self.waiting_cost
 
 
 class Market(Part):
@@ -211,7 +227,7 @@ class PenaltyShare(Part):
 class GainShare(Part):
     """A share of the value created over a reference is paid out by given shares that sum to 1.
 
-    Value created = end customers' surplus + companies' profits, before improvement effort and twin fees.
+    Value created = end-customer value before improvement effort and twin fees.
     `paid_by` names companies, or `customers` for the end customers, with shares that sum to 1.
     """
 
@@ -254,11 +270,18 @@ class Scenario(Part):
     description: str = ""
     sources: list[str] = []
     period_days: Annotated[float, Field(gt=0)] = 1.0
-    periods: Annotated[int, Field(ge=1)] = 100  # an episode
+    periods: Annotated[int, Field(ge=1)] = 100  # an episode; in an experiment, what of it is counted
+    # Periods that an experiment simulates before and after what it counts; by default one and a half times the longest
+    # way from supplier to customer (`agents/window.py`). A bare environment has `periods` and nothing else.
+    warm_up: Annotated[int, Field(ge=0)] | None = None
+    tail: Annotated[int, Field(ge=0)] | None = None
     ordering: Literal["simultaneous", "cascade"] = "simultaneous"
     replenishment: Literal["quantity", "order_up_to", "echelon_order_up_to"] = "order_up_to"
     allocation: Literal["proportional", "priority"] = "proportional"
     transit_holding: Literal["buyer", "seller"] = "buyer"
+    # Profit and end-customer value: cash flow and the change of stock at book cost, or (textbooks that count cost per
+    # period) cash flow alone.
+    accounting: Literal["accrual", "cash"] = "accrual"
     initial_pipelines: Literal["mean_flow", "empty"] = "mean_flow"
     forecast_smoothing: Share = 0.3  # per period
     order_max: Annotated[float, Field(gt=0)] = 4.0  # largest order, in periods of mean throughput

@@ -16,6 +16,10 @@ class DescriptionError(ValueError):
     """
 
 
+class ContractWarning(UserWarning):
+    """A contract of a scenario pays a company for what harms the network; the scenario is used as it is."""
+
+
 def near(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` when an allowed name is close to `name`, else an empty string."""
     close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.6)

@@ -17,29 +17,35 @@ MUDA = (
     "hurdles",
     "unused_talent",
 )
-KINDS = ("value_adding", *MUDA)
+KINDS = ("value_adding", "improvement", *MUDA)
+"""Improvement is what kaizen costs, as far as culture did not waste it: neither value-adding nor muda."""
 
 
 def ledger(network: Network, flows: Flows, books: Books) -> dict[str, Array]:
     """Cost by kind, (companies, worlds) each, at the company where it arises, whoever bears it.
 
-    `flows` and `books` are of one period, or summed over periods. Scrapped and spoiled units are booked at
-    standard cost, which is taken out of the value-adding cost; a company that wastes more than it adds shows a
-    negative value there. The kinds sum to `total_cost`, per company.
+    `flows` and `books` are of one period, or summed over periods. Value delivered − the sum of all is end-customer
+    value. Scrapped and spoiled units are booked at standard cost, with what earlier companies put into them.
+    Value-adding is the standard cost of what reached the customer, at the companies that added it. With `accounting:
+    cash` it is what was spent on conversion and supplies less what was scrapped and spoiled, which is negative where a
+    company wastes more than it adds.
     """
     company = network.company
     at_buyer = network.purchase.by_buyer
-    transport = segment_sum(books.freight, at_buyer) + _transit(network, books)
     defects = company.standard_cost * flows.scrapped
     over_production = company.standard_cost * flows.spoiled
-    worked = books.conversion + books.effort - books.unused_talent + _resources(network, books)
+    if network.accrual:
+        value_adding = company.added_cost * delivered_units(network, flows)
+    else:
+        value_adding = books.conversion + _resources(network, books) - defects - over_production
     return {
-        "value_adding": worked - defects - over_production,
-        "transport": transport,
+        "value_adding": value_adding,
+        "improvement": books.effort - books.unused_talent,
+        "transport": segment_sum(books.freight, at_buyer) + _transit(network, books),
         "inventory": books.stock_holding + segment_sum(books.input_holding, at_buyer),
         "motion": books.motion,
         "over_processing": books.over_processing,
-        "waiting": segment_sum(books.waiting, network.sale.by_seller),
+        "waiting": segment_sum(books.waiting + books.lost_sales, network.sale.by_seller),
         "over_production": over_production,
         "defects": defects,
         "hurdles": books.hurdles,
@@ -47,16 +53,41 @@ def ledger(network: Network, flows: Flows, books: Books) -> dict[str, Array]:
     }
 
 
-def total_cost(network: Network, books: Books) -> Array:
-    """Every real resource used, and what customers bear in waiting and hurdles: (companies, worlds).
+def delivered_units(network: Network, flows: Flows) -> Array:
+    """Units of each company's product that reached end customers, as such or built in: (companies, worlds)."""
+    sale, trade = network.sale, network.trade
+    delivered = gather(flows.shipped, sale.market)
+    bom = gather(network.purchase.bom, network.purchase.trade)
+    nothing = network.zeros(network.trades, delivered.shape[-1])
+    units = own = segment_sum(gather(network.xp.concat((nothing, delivered)), sale.arranged), sale.by_seller)
+    for _ in range(network.depth - 1):  # each pass carries deliveries one company further up
+        built_in = network.xp.concat((bom * gather(units, trade.buyer), 0.0 * delivered))
+        units = own + segment_sum(gather(built_in, sale.arranged), sale.by_seller)
+    return units
 
-    Added up from the books without the ledger; end-customer value = value delivered − the sum of this.
+
+def total_cost(network: Network, flows: Flows, books: Books) -> Array:
+    """Every real resource used, and what customers bear in waiting and hurdles, less what went into stock.
+
+    (companies, worlds), added up from the books without the ledger; end-customer value = value delivered − the sum.
     """
     by_purchase = segment_sum(books.freight + books.input_holding, network.purchase.by_buyer)
     processing = books.conversion + books.motion + books.over_processing
     own = processing + books.stock_holding + books.effort
-    borne_by_customers = segment_sum(books.waiting, network.sale.by_seller) + books.hurdles
-    return own + by_purchase + _transit(network, books) + _resources(network, books) + borne_by_customers
+    borne_by_customers = segment_sum(books.waiting + books.lost_sales, network.sale.by_seller) + books.hurdles
+    spent = own + by_purchase + _transit(network, books) + _resources(network, books) + borne_by_customers
+    return spent - stock_change(network, flows, books) if network.accrual else spent
+
+
+def stock_change(network: Network, flows: Flows, books: Books) -> Array:
+    """Change of all stocks at standard cost, at the company that added the value or lost it: (companies, worlds).
+
+    It sums to `network_stock_change` of the books where profit is accrued.
+    """
+    company = network.company
+    added = books.conversion + _resources(network, books)
+    lost = company.standard_cost * (flows.scrapped + flows.spoiled)
+    return added - lost - company.added_cost * delivered_units(network, flows)
 
 
 def _resources(network: Network, books: Books) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_numpy, gather, segment_min
-from .dynamics.economics import end_customer_value
+from .dynamics.economics import end_customer_value, unrealised_profit
 from .dynamics.state import Books, Flows, State
 from .ledger import KINDS, ledger
 from .network import Network
@@ -23,9 +23,11 @@ class LeanMetrics:
 
     end_customer_value: np.ndarray  # (worlds,) money
     network_profit: np.ndarray  # (worlds,) money, all companies
+    unrealised_profit: np.ndarray  # (worlds,) money of it that the network has not yet earned: on goods still in stock
     customer_surplus: np.ndarray  # (worlds,) money, all end customers
     platform_revenue: np.ndarray  # (worlds,) money
-    profit: np.ndarray  # (companies, worlds) money
+    profit: np.ndarray  # (companies, worlds) money, as the scenario accounts for it
+    cash_profit: np.ndarray  # (companies, worlds) money, receipts less payments
     profit_gini: np.ndarray  # (worlds,) 0 = all alike; NaN where total profit is not positive
     fill_rate: np.ndarray  # (worlds,) share of end demand delivered in the period in which it appears
     order_to_delivery_days: np.ndarray  # (worlds,) mean waiting of end customers, by Little's law
@@ -65,9 +67,11 @@ def lean_metrics(trajectory: Trajectory) -> LeanMetrics:
     return LeanMetrics(
         end_customer_value=end_customer_value(network, total_books),
         network_profit=profit.sum(axis=0),
+        unrealised_profit=unrealised_profit(network, total_books),
         customer_surplus=total_books.customers[0],
         platform_revenue=total_books.fee.sum(axis=0),
         profit=profit,
+        cash_profit=total_books.cash_profit,
         profit_gini=gini(profit),
         **_service(network, states, flows),
         inventory_turns=_turns(network, states, total_flows),

@@ -34,7 +34,9 @@ class Companies:
     wage: Array  # money per period of a whole team
     curvature: Array  # money per period
     initial_culture: Array
-    standard_cost: Array  # money per unit at zero waste
+    added_cost: Array  # money per unit at zero waste: unit cost + external supplies
+    standard_cost: Array  # money per unit at zero waste: added cost + bom-weighted standard cost of companies' inputs
+    book_cost: Array  # money per unit at which the company books it: unit cost + bom-weighted price of its inputs
     throughput: Array  # mean good units per period
     initial_on_hand: Array  # units
 
@@ -84,6 +86,8 @@ class Sales:
     price: Array  # money per unit
     penalty: Array  # money per unit of backlog and period
     waiting_cost: Array  # money per unit of backlog and period, borne by the customer
+    lost_sale_cost: Array  # money per unit lost, borne by the seller
+    customer_lost_sale_cost: Array  # money per unit lost, borne by the customer
     kept: Array  # 1 where unfilled orders wait, 0 where they are lost
     flow: Array  # mean units per period
     ranks: Array  # (most links of a seller, companies) int: links in listed order; `sales` where there is none
@@ -106,6 +110,8 @@ class Markets:
     value: Array  # money per unit, to the end customer
     waiting_cost: Array  # money per unit of backlog and period
     penalty: Array  # money per unit of backlog and period
+    customer_lost_sale_cost: Array  # money per unit lost
+    lost_sale_cost: Array  # money per unit lost, borne by the seller
     logit: Array  # 1 where the market chooses by experience
     sensitivity: Array  # per money of experience
     smoothing: Array  # of experience, per period
@@ -168,6 +174,8 @@ class Network:
     depth: int  # companies on the longest way to a market
     instant_supply: bool  # some supply link can deliver within the period
     process_holding: bool  # work in process is held at a cost somewhere
+    accrual: bool  # profit counts the change of stock at book cost
+    losing: bool  # some orders are lost at a cost
     mortal: bool  # some company can go bankrupt
     cultural: bool  # culture can change
     listening: bool  # some market's demand answers to experience

@@ -42,10 +42,12 @@ class Objective:
 def money_scale(network: Network) -> float:
     """Money per company and period that rewards are divided by: what end customers get, or what their waiting costs.
 
-    Mean over companies of mean flow · max(value, price, penalty, waiting cost) of the market links; 1 where it is 0.
+    Mean over companies of mean flow · max(value, price, penalty, waiting cost, costs of a lost sale) of the market
+    links; 1 where it is 0.
     """
     market = network.market
-    kinds = (market.value, market.price, market.penalty, market.waiting_cost)
+    lost = (market.lost_sale_cost, market.customer_lost_sale_cost)
+    kinds = (market.value, market.price, market.penalty, market.waiting_cost, *lost)
     dearest = np.max([np.abs(as_numpy(kind)) for kind in kinds], axis=0)
     flow = as_numpy(market.share * gather(market.mean, market.market))
     total = float((flow * dearest).sum()) / network.companies

@@ -27,13 +27,14 @@ import yaml
 
 from agents.experiments.command import UNUSABLE
 from agents.experiments.folder import file_name, versions
-from agents.experiments.report.replay import Recording, kept_periods, record, shown
+from agents.experiments.report.replay import Recording, kept_moments, record, shown
 from agents.experiments.report.replay_page import replay_page
 from agents.files import replace
 from agents.loading import load_policy, make_policy
 from agents.policy import Policy, PolicyError, Setting
 from agents.rollout import Guard
 from agents.training import Learner
+from agents.window import Window
 from kaizen_env import REGIMES, BatchEnv, DescriptionError, Regime, Scenario, load_regime, load_scenario, scenarios
 from kaizen_env.pictures.snapshot import regime_name
 
@@ -69,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--against", metavar="POLICY[@R]", help="what to show beside it; @R alone: the same policy")
     made.add_argument("--seed", metavar="N", type=_whole, default=0, help="of the luck (default 0)")
     made.add_argument("--periods", metavar="N", type=_whole, help="length of the episode (default: the scenario's)")
+    for name, what in (("warm-up", "before"), ("tail", "after")):
+        made.add_argument(f"--{name}", metavar="N", type=_whole, default=0, help=f"periods {what} it that do not count")
     made.add_argument("--output", metavar="FILE.html", type=Path, help="where to write (default: beside you)")
     made.add_argument("--force", action="store_true", help="write over a file that is there")
     return made
@@ -84,12 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     try:
-        scenario = _scenario(given.scenario, given.periods)
-        sides = [_side(given.policy, given.regime, scenario)]
+        counted = _scenario(given.scenario, given.periods)
+        window = Window(counted.periods, given.warm_up, given.tail)
+        scenario = window.simulated(counted)
+        sides = [_side(given.policy, given.regime, scenario, window)]
         if given.against is not None:
             name, regime = _against(given.against, given.policy)
             # Beside another regime of the same policy stands the regime of the left side, unless one is named.
-            sides.append(_side(name, regime or given.regime, scenario))
+            sides.append(_side(name, regime or given.regime, scenario, window))
         output = given.output or Path(_default_name(sides, scenario))
         _may_write(output, given.force)
     except UNUSABLE as error:
@@ -97,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"watch: {line}", file=sys.stderr)
         return 2
     try:
-        text = _page(sides, scenario, given.seed)
+        text = _page(sides, scenario, window, given.seed)
         replace(output, text.encode())
     except PolicyError as error:
         print(f"watch: {error}", file=sys.stderr)
@@ -141,14 +146,15 @@ def _regime(text: str) -> Regime:
     return load_regime(axes) if base is None else load_regime(base, **axes)
 
 
-def _side(spec: str, regime: str | None, scenario: Scenario) -> Side:
+def _side(spec: str, regime: str | None, scenario: Scenario, window: Window) -> Side:
     """A policy that can play `scenario`. Raises DescriptionError, PolicyError."""
     saved = Path(spec) if Path(spec).is_dir() else None
     made_for = _made_for(saved) if saved is not None else {}
-    if regime is not None:
-        axes = _regime(regime)
+    if regime is None and made_for:
+        axes = load_regime(made_for["regime"])
     else:
-        axes = load_regime(made_for["regime"]) if made_for else REGIMES["isolated"]
+        axes = REGIMES["isolated"] if regime is None else _regime(regime)
+    axes = window.waiting(axes)
     env, note = BatchEnv(scenario, axes, 1, auto_reset=False), ""
     if saved is None:
         policy = make_policy(spec)
@@ -198,21 +204,22 @@ def _may_write(output: Path, force: bool) -> None:
         raise PolicyError(f"{output.parent}: there is no such folder; make it, or name another file with --output")
 
 
-def _page(sides: list[Side], scenario: Scenario, luck: int) -> str:
+def _page(sides: list[Side], scenario: Scenario, window: Window, luck: int) -> str:
     """The page. Raises PolicyError."""
     part = shown(sides[0].env.network)
-    kept = kept_periods(scenario.periods, part, len(sides))
+    kept = kept_moments(window.length, part, len(sides))
     recordings: list[Recording] = []
     one_policy, one_regime = (len({getattr(side, of) for side in sides}) == 1 for of in ("called", "regime_called"))
     for side in sides:
         # What both have in common need not be said twice.
         label = side.regime_called if one_policy else side.called if one_regime else side.label
-        found = record(side.env, side.policy, luck, 0, label, part, kept)
+        found = record(side.env, side.policy, luck, 0, label, part, window, kept)
         found.policy = side.called
         recordings.append(found)
     told = versions()
     made = {
-        "scenario": f"{scenario.name}: {len(scenario.companies)} companies, {scenario.periods} periods",
+        "scenario": f"{scenario.name}: {len(scenario.companies)} companies",
+        "counted": str(window),
         **{
             name: f"{side.label}; memory: {side.policy.memory}" + (f"; {side.note}" if side.note else "")
             for name, side in zip(("left", "right") if len(sides) > 1 else ("policy",), sides, strict=True)
@@ -222,7 +229,7 @@ def _page(sides: list[Side], scenario: Scenario, luck: int) -> str:
         "Python": told["python"],
     }
     title = " against ".join(side.label for side in sides)
-    return replay_page(title, part, recordings, kept, made)
+    return replay_page(title, part, recordings, window, kept, made)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,12 @@ def random_scenario(companies: int, seed: int) -> Scenario:
             "initial_on_hand": number(0, 60),
         }
 
+    def unfilled(lost: float, penalty: float, waiting_cost: float) -> dict[str, Any]:
+        """What becomes of orders that are not filled: with chance `lost` they do not wait."""
+        if rng.random() < lost:
+            return {"unfilled": "lost", "lost_sale_cost": penalty, "customer_lost_sale_cost": waiting_cost}
+        return {"unfilled": "backlog", "penalty": penalty, "waiting_cost": waiting_cost}
+
     link = {"bom": 1.0, "price": 0.0}
     trade_links = [
         link
@@ -79,15 +85,23 @@ def random_scenario(companies: int, seed: int) -> Scenario:
             "freight": number(0, 2),
             "transit_time": number(0, 5),
             "order_lead_time": int(rng.integers(0, 3)),
-            "penalty": number(0, 2),
-            "waiting_cost": 0.7,
-            "unfilled": "lost" if rng.random() < 0.2 else "backlog",
+            **unfilled(0.2, number(0, 2), 0.7),
         }
         for i, j in sorted(pairs)
     ]
+    market_links = [
+        {
+            "seller": names[i],
+            "market": markets[m],
+            "price": number(5, 20),
+            "value": number(10, 40),
+            **unfilled(0.5, number(0, 3), number(0, 3)),
+        }
+        for i, m in sorted(served)
+    ]
     contracts: dict[str, Any] = {}
     a_seller, a_market = min(served)
-    if maybe():
+    if maybe() and market_links[0]["unfilled"] == "backlog":
         contracts["penalty_share"] = [
             {
                 "seller": names[a_seller],
@@ -130,6 +144,7 @@ def random_scenario(companies: int, seed: int) -> Scenario:
             "replenishment": ["quantity", "order_up_to", "echelon_order_up_to"][int(rng.integers(3))],
             "allocation": "priority" if maybe() else "proportional",
             "transit_holding": "seller" if maybe() else "buyer",
+            "accounting": "cash" if rng.random() < 0.25 else "accrual",
             "initial_pipelines": "mean_flow" if maybe() else "empty",
             "companies": [company(i) for i in range(companies)],
             "supply_links": [
@@ -137,18 +152,7 @@ def random_scenario(companies: int, seed: int) -> Scenario:
                 for i in supplied
             ],
             "trade_links": trade_links,
-            "market_links": [
-                {
-                    "seller": names[i],
-                    "market": markets[m],
-                    "price": number(5, 20),
-                    "value": number(10, 40),
-                    "penalty": number(0, 3),
-                    "waiting_cost": number(0, 3),
-                    "unfilled": "lost" if maybe() else "backlog",
-                }
-                for i, m in sorted(served)
-            ],
+            "market_links": market_links,
             "markets": [
                 {
                     "name": name,

@@ -63,6 +63,7 @@ def invented(regimes: list[str], companies: list[str], rule: str | None = "a rul
         "policy": "a learner",
         "seeds": list(range(seeds)),
         "worlds": 3,
+        "window": {"periods": 2, "warm_up": 1, "tail": 1},
         "baseline": regimes[0],
         "foresight": None,
         "regimes": {
@@ -73,7 +74,7 @@ def invented(regimes: list[str], companies: list[str], rule: str | None = "a rul
         "effects": {"information": interval(0.5), "incentive": None, "interaction": None, "dividend": interval(4.0)},
         "parties": {regime: {"rows": rows[i]} for i, regime in enumerate(regimes)},
         "lean": {
-            regime: {"cost": {kind: 10.0 * (1 + i) * (kind in KINDS[:2]) for kind in KINDS}}
+            regime: {"cost": {kind: 10.0 * (1 + i) * (kind in ("value_adding", "transport")) for kind in KINDS}}
             for i, regime in enumerate(regimes)
         },
     }
@@ -93,7 +94,7 @@ def invented_tables(
                     regime,
                     said["policy"],
                     str(seed),
-                    str(period),
+                    str(period - 1),
                     str(1.0 - 0.01 * (1 + i) * period - 0.001 * seed),
                 )
                 for column, value in zip(waste.values(), row, strict=True):

@@ -89,12 +89,13 @@ def test_transfers_cancel(companies: int, seed: int) -> None:
     borne by nobody; with a gain share paid by nobody.
     """
     t = episode(companies, seed)
-    net, books = t.network, t.books
+    net, flows, books = t.network, t.flows, t.books
+    assert flows is not None
     assert books is not None
     value = end_customer_value(net, books)
     for p in range(len(value)):
         now = Books(*(field[p] for field in books))
-        real = now.value.sum(axis=0) - total_cost(net, now).sum(axis=0)
+        real = now.value.sum(axis=0) - total_cost(net, Flows(*(field[p] for field in flows)), now).sum(axis=0)
         moved = sum(float(np.abs(x).sum()) for x in now)
         close(value[p], real, moved, rel=1e-12)
 
@@ -111,7 +112,8 @@ def test_prices_penalties_and_contracts_move_money_but_not_value(companies: int,
     scenario = scenario.changed(companies=companies_that_live)
     dearer = scenario.changed(
         trade_links=[
-            k.model_copy(update={"price": k.price + 3, "penalty": k.penalty + 1}) for k in scenario.trade_links
+            k.model_copy(update={"price": k.price + 3, "penalty": (k.penalty + 1) * (k.unfilled == "backlog")})
+            for k in scenario.trade_links
         ],
         platform_fee=scenario.platform_fee + 2,
     )
@@ -134,7 +136,7 @@ def test_ledger_sums_to_total_cost(companies: int, seed: int) -> None:
     flows, books = Flows(*(x.sum(axis=0) for x in t.flows)), Books(*(x.sum(axis=0) for x in t.books))
     booked = ledger(t.network, flows, books)
     assert tuple(booked) == KINDS
-    total = total_cost(t.network, books)
+    total = total_cost(t.network, flows, books)
     close(sum(booked.values()), total, float(np.abs(total).max()))  # type: ignore[arg-type]
 
 
@@ -251,10 +253,11 @@ def test_a_fee_that_changes_moves_money_and_no_value(companies: int, seed: int) 
         actions = rng.uniform(-1.0, 1.0, (2, env.companies, len(env.action_names)))
         before, fee = env.state, rng.uniform(-1.0, 1.0, 2)
         env.step(actions, fee)
-        net, books = env.network, env.books
+        net, flows, books = env.network, env.flows, env.books
+        assert flows is not None
         assert books is not None
         moved = sum(float(np.abs(x).sum()) for x in books)
-        real = books.value.sum(axis=0) - total_cost(net, books).sum(axis=0)
+        real = books.value.sum(axis=0) - total_cost(net, flows, books).sum(axis=0)
         close(end_customer_value(net, books), real, moved, rel=1e-12)
         close(books.fee, 0.5 * (fee + 1.0) * env.highest_fee * before.open_twin, moved, rel=1e-12)
         assert (books.fee[before.open_twin == 0] == 0).all()

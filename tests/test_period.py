@@ -79,7 +79,11 @@ def test_a_period_worked_by_hand() -> None:
     assert books.stock_holding == pytest.approx([0.1 * mill_left, 0.8])
     assert books.transit_holding == pytest.approx([0, 1.4])
     assert books.conversion == pytest.approx([started, 20])
-    assert books.profit == pytest.approx([42 - 3 - 0.1 * mill_left - started, 90 - 42 - 3.5 - 0.8 - 1.4 - 20])
+    assert books.cash_profit == pytest.approx([42 - 3 - 0.1 * mill_left - started, 90 - 42 - 3.5 - 0.8 - 1.4 - 20])
+    # Booked when it leaves, at 1 + 0.5 and 2 + 2 · 3: what is sold, and what is scrapped.
+    assert network.company.book_cost[:, 0] == pytest.approx([1.5, 8])
+    mill, bakery = 42 - 1.5 * (14 + 0.1 * started) - 0.1 * mill_left, 90 - 8 * 10 - 3.5 - 0.8 - 1.4
+    assert books.profit == pytest.approx([mill, bakery])
     assert books.hurdles == pytest.approx([0, 5])
     assert books.customers == pytest.approx([30 - 5])
     # Standard cost: mill 1 + 0.5, bakery 2 + 2 · 1.5.
@@ -87,7 +91,7 @@ def test_a_period_worked_by_hand() -> None:
     booked = {kind: cost[:, 0] for kind, cost in ledger(network, _first(t.flows), _first(t.books)).items()}
     assert booked["defects"] == pytest.approx([0.15 * started, 0])
     assert booked["transport"] == pytest.approx([0, 4.9])
-    assert booked["value_adding"] == pytest.approx([3 + started - 0.15 * started, 20])
+    assert booked["value_adding"] == pytest.approx([20 * 1.5, 20])  # of the 10 loaves delivered, with 20 flour in them
     value = end_customer_value(network, _first(t.books))
     assert value[0] == pytest.approx(120 - sum(cost.sum() for cost in booked.values()))
 
@@ -109,10 +113,10 @@ def test_what_is_short_waits_costs_and_is_passed_on() -> None:
     assert t.flows is not None
     assert t.flows.shipped[0, :, 0] == pytest.approx([4.5, 3])
     assert t.books.penalty[0, :, 0] == pytest.approx([0.4 * 9.5, 7])
-    assert t.books.waiting[0, :, 0] == pytest.approx([0, 10.5])
-    mill, bakery = t.books.profit[0, :, 0]
+    assert t.books.waiting[0, :, 0] == pytest.approx([0.4 * 9.5, 10.5])  # the penalty makes good what waiting costs
+    mill, bakery = t.books.cash_profit[0, :, 0]
     assert mill == pytest.approx(13.5 - 5 - 3.8)
-    assert bakery == pytest.approx(27 + 3.8 - 7 - 13.5 - 1.125 - 0.1 * 4.5)
+    assert bakery == pytest.approx(27 + 3.8 - 3.8 - 7 - 13.5 - 1.125 - 0.1 * 4.5)
 
 
 def test_a_company_that_waits_bears_what_waiting_costs_it() -> None:

@@ -78,7 +78,8 @@ def test_it_has_every_feature() -> None:
     company, purchase = network.company, network.purchase
     for values in (company.defect_rate, company.spoilage, company.process_time % 1, purchase.lead_time % 1):
         assert (values > 0).mean() > 0.9
-    for values in (company.unit_cost, company.holding_cost, company.wage, network.sale.penalty):
+    short = network.sale.penalty + network.sale.lost_sale_cost
+    for values in (company.unit_cost, company.holding_cost, company.wage, short):
         assert (values > 0).all()
     facing = np.unique(network.market.seller)
     assert np.array_equal(np.flatnonzero(company.hurdle), facing)

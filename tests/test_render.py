@@ -76,6 +76,7 @@ def test_table_takes_names_as_they_are() -> None:
         company["name"] = old[company["name"]]
     for link in [*renamed["supply_links"], *renamed["trade_links"], *renamed["market_links"]]:
         link.update({key: old[link[key]] for key in ("seller", "buyer") if link.get(key) in old})
+    renamed["contracts"] = {}
     batch = played(Scenario.model_validate(renamed))
     text = render(batch, "ansi")
     assert isinstance(text, str)

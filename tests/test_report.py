@@ -19,11 +19,12 @@ from experimenting import LEARNER, POLICIES, read_json, written
 
 from agents.experiments.comparison_tables import headline
 from agents.experiments.report.page import as_script
-from agents.experiments.report.replay import kept_periods, record, shown, stage
+from agents.experiments.report.replay import kept_moments, record, shown, stage
 from agents.experiments.report.sections import formed, unmarked
 from agents.experiments.unit import read_evaluation
 from agents.loading import make_policy
 from agents.rollout import run
+from agents.window import Window
 from kaizen_env import BatchEnv, load_scenario
 
 compare = experimenting.module("compare")
@@ -45,12 +46,16 @@ RUN: dict[str, Any] = {
     "regimes": ["static", "isolated", "aligned", "transparent", "kaizen2", {"regime": "kaizen2", "label": EVIL}],
     "seeds": [0, 1],
     "evaluation": {"worlds": 3},
+    "warm_up": 3,
+    "tail": 2,
     "tensorboard": False,
 }
 ONE: dict[str, Any] = {
     "scenario": {"scenario": "serial", "periods": 8},
     "regimes": [{"regime": "aligned", "alignment": 0.5, "label": "half"}],
     "evaluation": {"worlds": 2},
+    "warm_up": 0,
+    "tail": 0,
     "tensorboard": False,
 }
 
@@ -195,7 +200,8 @@ def test_what_is_drawn_over_time_is_what_the_files_say(result: Path, read: Read)
     drawn_waste = read.data["waste"]["regimes"]["kaizen2"]["waste_remaining"]
     assert drawn_waste == pytest.approx(np.mean(left, axis=0), rel=1e-4)
     assert drawn_waste[0] == 1.0 > drawn_waste[-1]
-    assert read.data["waste"]["periods"] == list(range(13))
+    assert read.data["waste"]["periods"] == list(range(-3, 15))
+    assert read.data["waste"]["counted"] == 12
 
 
 def test_the_replay_is_the_first_world_of_the_evaluation(result: Path, read: Read) -> None:
@@ -206,9 +212,10 @@ def test_the_replay_is_the_first_world_of_the_evaluation(result: Path, read: Rea
         recording, value = recordings[regime], world_0(result, regime)
         assert recording["mean"] == pytest.approx(value, rel=1e-9)
         frames = recording["frames"]
-        assert [frame["period"] for frame in frames] == list(range(13))
+        assert [frame["period"] for frame in frames] == list(range(-3, 15))
         assert frames[-1]["so_far"] == pytest.approx(12 * value, rel=1e-8)
-        assert np.cumsum([frame["value"] for frame in frames]) == pytest.approx([f["so_far"] for f in frames], rel=1e-7)
+        counted = [frame["value"] * (0 < frame["period"] <= 12) for frame in frames]  # a frame is the end of a period
+        assert np.cumsum(counted) == pytest.approx([f["so_far"] for f in frames], rel=1e-7)
     assert recordings["isolated"]["frames"] != recordings["kaizen2"]["frames"]
     assert recordings["static"]["frames"][-1]["waste_left"] == 1.0
     assert set(recordings["kaizen2"]["frames"][-1]["open_twin"]) == {1}
@@ -220,7 +227,7 @@ def test_a_frame_is_the_state_of_its_period() -> None:
     before those of trade."""
     env = BatchEnv("electric_car", "kaizen2", 1, auto_reset=False, periods=9)
     part = shown(env.network)
-    frames = record(env, make_policy("order_up_to"), 5, 0, "a", part).frames
+    frames = record(env, make_policy("order_up_to"), 5, 0, "a", part, Window(9)).frames
     whole = run(make_policy("order_up_to"), env.scenario, "kaizen2", [5], record=("states", "flows")).trajectory
     assert whole is not None
     states, flows, network = whole.states, whole.flows, whole.network
@@ -245,13 +252,13 @@ def test_large_networks_and_long_episodes_are_thinned_out() -> None:
     part = shown(env.network, most=20)
     worth = (env.network.company.throughput * env.network.company.standard_cost)[:, 0]
     assert worth[part.company].min() >= np.delete(worth, part.company).max()
-    kept = kept_periods(30, part, 2, most=4000)
+    kept = kept_moments(30, part, 2, most=4000)
     assert kept[0] == 0
     assert kept[-1] == 30
     assert 2 < len(kept) < 31
-    found = record(env, make_policy("order_up_to"), 0, 0, "a", part, kept)
+    found = record(env, make_policy("order_up_to"), 0, 0, "a", part, Window(30), kept)
     assert [frame["period"] for frame in found.frames] == kept
-    data = stage(part, [found])
+    data = stage(part, [found], Window(30))
     assert data["left_out"] == 40
     assert {len(data["recordings"][0]["frames"][0][name]) for name in ("on_hand", "late", "waste")} == {20}
     numbers = sum(np.size(v) for frame in found.frames for v in frame.values())
@@ -344,8 +351,12 @@ def test_play_pause_and_slide(browser: Any, result: Path) -> None:
         assert (drawn(page, 0), drawn(page, 1)) != before
         time.sleep(1.3)  # two periods
         assert clock(page) == stopped
-        slide(page, 12)
+        slide(page, 15)
         assert clock(page) == "period 12 of 12, day 84"
+        slide(page, 0)
+        assert clock(page) == "warm-up, 3 before the start (not counted)"
+        slide(page, 17)
+        assert clock(page) == "tail, 2 after the end (not counted)"
         for side, regime in enumerate(("isolated", "kaizen2")):
             shown_value = page.locator(".value").nth(side).inner_text()
             assert shown_value == formed(12 * world_0(result, regime), "number")

@@ -12,6 +12,7 @@ import pytest
 
 import kaizen_env
 from kaizen_env import DescriptionError, Network, build, draw, load_scenario, scenarios, simulate
+from kaizen_env.arrays import segment_sum
 from kaizen_env.dynamics import Decisions, end_customer_value, initial_state
 from kaizen_env.replenishment import inventory_position, steady_levels
 from kaizen_env.scenarios.diagrams import main, mermaid, overview
@@ -161,8 +162,11 @@ def test_serial_starts_at_the_optimal_local_levels() -> None:
     network = build(load_scenario("serial"))
     position = inventory_position(network, initial_state(network, np.zeros((1, 1))))
     assert position[:, 0] == pytest.approx([10.6879, 5.5267, 6.4909], abs=1e-4)
-    penalty, holding = network.sale.penalty[:, 0], network.company.holding_cost[:, 0]
-    assert penalty / (penalty + holding) == pytest.approx(37.12 / 44.12)  # every company's critical ratio
+    # The end customers' penalty is shared by the holding cost that each company adds: 2, 2 and 3 of 7.
+    borne = (network.sale.penalty[network.sale.penalty_link] * network.sale.penalty_share)[:, 0]
+    by_company = segment_sum(borne[:, None], network.sale.payer)[:, 0]
+    assert by_company == pytest.approx(37.12 * np.array([2, 2, 3]) / 7)
+    assert not network.sale.penalty[:-1].any()
 
 
 # --- beer game ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ BOARD: dict[str, Any] = {
     "regimes": ["isolated"],
     "policies": ["policies.py:Half"],
     "evaluation": {"worlds": 6},
+    "warm_up": 0,
+    "tail": 0,
     "tensorboard": False,
 }
 
@@ -204,7 +206,7 @@ def test_a_mended_policy_takes_part_on_resume(place: Path) -> None:
 @pytest.mark.parametrize(
     "scenario, regime, said",
     [
-        ({"scenario": "serial", "periods": 11}, "isolated", "was made for another scenario hash"),
+        ({"scenario": "serial", "order_max": 3}, "isolated", "was made for another scenario hash"),
         ({"scenario": "team", "periods": 10}, "isolated", "was made for another scenario: 'team', here 'serial'"),
         (SHORT, "kaizen2", "was made for another regime: {'twin': 'network', 'objective': 'network'}"),
     ],

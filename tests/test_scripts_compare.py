@@ -162,7 +162,7 @@ def test_a_comparison_is_what_its_policies_reach(place: Path, capsys: pytest.Cap
     Seen to fail: with the worst rule for the best; with the ledger summed over periods.
     """
     scenario = {"scenario": "cola", "periods": 12}
-    config(place, scenario=scenario, rules=["random", "worst_own_waste", "worst_network_waste"])
+    config(place, scenario=scenario, rules=["random", "worst_own_waste", "worst_network_waste"], warm_up=0, tail=0)
     assert compare.main(["regimes.yaml"]) == 0
     said, folder = summary(place), place / "runs" / "regimes"
     seeds, network = Evaluation(worlds=6).seeds(), load_scenario(scenario)

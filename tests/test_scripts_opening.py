@@ -26,6 +26,8 @@ CONFIG: dict[str, Any] = {
     "alignments": [0, 1],
     "fees": [-1, 0, 2],
     "evaluation": {"worlds": 3},
+    "warm_up": 0,
+    "tail": 0,
 }
 
 # Two companies that save freight if they work jointly, which they do where both twins are open.

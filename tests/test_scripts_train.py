@@ -43,6 +43,8 @@ WALK: dict[str, Any] = {
     "regime": "kaizen2",
     "policy": {"name": "walk.py:Walk", "options": {"steps": 30}},
     "evaluation": {"worlds": 4},
+    "warm_up": 0,
+    "tail": 0,
     "tensorboard": False,
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kaizen_env import DescriptionError
+from kaizen_env.errors import ContractWarning
 
 from ..policy import PolicyError
 from .budget import Budget, estimates
@@ -69,7 +71,11 @@ def carry_out(
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
-        experiment = load_experiment(given.config, kind, given.set, policies)
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", ContractWarning)
+            experiment = load_experiment(given.config, kind, given.set, policies)
+        for line in dict.fromkeys(str(note.message) for note in noted):
+            print(f"{name}: warning: {line}", file=sys.stderr)
         if kind is not BenchmarkConfig:
             next(iter(experiment.policies.values())).make()  # without it there is nothing to run
         path = given.output or Path("runs") / file_name(experiment.name)
@@ -88,6 +94,8 @@ def carry_out(
         for work in planned:
             with Bars(work) as bars:
                 outcomes += run_all(work, given.jobs, bars)
+        for label, window in experiment.windows.items():
+            console.print(f"{label}: counted are {window}", highlight=False, markup=False)
         report(experiment, folder, outcomes, console)
     except UNUSABLE as error:  # of what a report has yet to run
         for line in str(error).split("\n"):
@@ -122,6 +130,8 @@ def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, planned:
         found = estimates(work, lambda place: bars.advance(place, 1.0))
     training, evaluation = (sum(getattr(b, part) or 0.0 for b in found) for part in ("training", "evaluation"))
     print(f"\n# folder: {path}")
+    for label, window in experiment.windows.items():
+        print(f"# counted of {label}: {window}")
     trained = sum(is_learner(unit.policy) for unit in work)
     print(f"# {len(work)} evaluations of {experiment.evaluation.worlds} worlds, after {trained} trainings")
     unknown = sum(budget.training is None for budget in found)

@@ -1,14 +1,14 @@
 """What a comparison of regimes says: values, effects, who gains, where the waste is. Plain data, as in `summary.json`.
 
-Values are end-customer value per period, mean over an episode. A regime's value is the interquartile mean over training
-seeds and worlds. Money of parties and of the ledger is plain means, because parts must sum to the whole.
+Values are end-customer value per period, mean over the periods that count. A regime's value is the interquartile mean
+over training seeds and worlds. Money of parties and of the ledger is plain means, because parts must sum to the whole.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ EFFECTS: dict[str, dict[str, float]] = {
     "dividend": {"kaizen2": 1.0, "isolated": -1.0},
 }
 """Each with the regimes that it adds and takes away. The dividend is the sum of the other three."""
+UNREALISED = "not yet earned"  # profit of companies on goods that are still in stock, as the network sees it
 DRAWN = 0.01  # share of a market, from which on a seller has drawn customers
 FLOW = ("throughput_days", "value_adding_days", "flow_efficiency", "waste_remaining")
 
@@ -82,6 +83,7 @@ def summary(experiment: Experiment, outcomes: Sequence[Outcome], reached: np.nda
     baseline = asked if asked in served else next(iter(served), None)
     kinds = experiment.config["effects"] or EFFECTS
     scale = _scale(values, learner, reached)
+    (window,) = experiment.windows.values()
     said: dict[str, Any] = {
         "name": experiment.name,
         "scenario": next(iter(experiment.scenarios)),
@@ -89,6 +91,7 @@ def summary(experiment: Experiment, outcomes: Sequence[Outcome], reached: np.nda
         "memory": next((cell.outcomes[0].summary["memory"] for cell in served.values()), None),
         "seeds": list(experiment.seeds) if is_learner(experiment.policies[learner]) else list(experiment.seeds[:1]),
         "worlds": experiment.evaluation.worlds,
+        "window": asdict(window),
         "budget": {regime: cell.steps() for regime, cell in served.items()},
         "baseline": baseline,
         "foresight": scale,
@@ -204,7 +207,7 @@ def quarters(served: Mapping[str, Cell], baseline: str | None) -> dict[str, Any]
 
     Empty where an episode is too short for four.
     """
-    if any(cell.outcomes[0].unit.scenario.periods < len(QUARTERS) for cell in served.values()):
+    if any(cell.outcomes[0].unit.window.periods < len(QUARTERS) for cell in served.values()):
         return {}
     found: dict[str, Any] = {regime: [] for regime in served}
     for column in QUARTERS:
@@ -222,6 +225,8 @@ def market_shares(cell: Cell) -> dict[str, Any]:
     first period in which it was `DRAWN` above that of the start, None where it never was. And who is alive at the end.
     """
     columns = cell.columns("timeline")
+    counted = (columns["period"][0] >= 0) & (columns["period"][0] < cell.outcomes[0].unit.window.periods)
+    columns = {name: values[:, counted] for name, values in columns.items()}
     found: dict[str, Any] = {"alive": columns["alive"][:, -1].tolist(), "sellers": {}}
     for name, share in columns.items():
         if name.startswith("demand share of "):
@@ -234,18 +239,25 @@ def market_shares(cell: Cell) -> dict[str, Any]:
 
 
 def parties(served: Mapping[str, Cell], baseline: str | None, companies: Sequence[Any]) -> dict[str, Any]:
-    """What everybody has per period under each regime, the change from `baseline`, and payments that settle it."""
+    """What everybody has per period under each regime, the change from `baseline`, and payments that settle it.
+
+    Rows sum to end-customer value: where profit is accrued a row takes out what companies have charged each other for
+    goods still in stock. It is nobody's, and takes no part in payments.
+    """
     columns = {
         **{f"profit of {company.name}": (company.name, "company") for company in companies},
         "customer_surplus": ("end customers", "customers"),
         "platform_revenue": ("platform", "platform"),
+        "unrealised_profit": (UNREALISED, "unrealised"),
     }
     tables = {regime: cell.columns("evaluation") for regime, cell in served.items()}
-    if not any(table["platform_revenue"].any() for table in tables.values()):
-        del columns["platform_revenue"]
+    for column in ("platform_revenue", "unrealised_profit"):
+        if not any(table[column].any() for table in tables.values()):
+            del columns[column]
     found = {regime: {"rows": [], "side_payments_possible": None} for regime in served}
     for column, (name, kind) in columns.items():
-        resampled = Resampled({regime: table[column] for regime, table in tables.items()}, mean)
+        sign = -1.0 if kind == "unrealised" else 1.0
+        resampled = Resampled({regime: sign * table[column] for regime, table in tables.items()}, mean)
         for regime in served:
             row: dict[str, Any] = {"party": name, "kind": kind, "value": resampled.points[regime], "change": None}
             if baseline is not None and regime != baseline:
@@ -258,12 +270,14 @@ def parties(served: Mapping[str, Cell], baseline: str | None, companies: Sequenc
         said["sum"] = sum(row["value"] for row in said["rows"])
         if regime == baseline or baseline is None:
             continue
-        changes = np.array([row["change"]["value"] for row in said["rows"]])
-        payments = side_payments(changes)
-        said["sum_of_changes"] = float(changes.sum())
+        said["sum_of_changes"] = sum(row["change"]["value"] for row in said["rows"])
+        paying = [row for row in said["rows"] if row["kind"] != "unrealised"]
+        payments = side_payments(np.array([row["change"]["value"] for row in paying]))
         said["side_payments_possible"] = payments is not None
-        for row, payment in zip(said["rows"], [None] * len(changes) if payments is None else payments, strict=True):
-            row["side_payment"] = None if payment is None else float(payment)
+        for row in said["rows"]:
+            row["side_payment"] = None
+        for row, payment in zip(paying, () if payments is None else payments, strict=payments is not None):
+            row["side_payment"] = float(payment)
     return found
 
 
@@ -274,16 +288,17 @@ def _lean(cell: Cell) -> dict[str, Any]:
         flow = {name: float(columns[name].mean()) for name in FLOW}
     cost = {kind: float(columns[f"cost of {kind}"].mean()) for kind in KINDS}
     days = cell.outcomes[0].unit.scenario.period_days
+    waste = cell.columns("waste")
     halved = {
-        name.removeprefix("waste "): _halved(levels.mean(axis=0)) * days
-        for name, levels in cell.columns("waste").items()
+        name.removeprefix("waste "): _halved(levels.mean(axis=0)[waste["period"][0] >= 0]) * days
+        for name, levels in waste.items()
         if name.startswith("waste ")
     }
     return {**flow, "days_to_halve": halved, "cost": cost, "total_cost": sum(cost.values())}
 
 
 def _halved(level: np.ndarray) -> float:
-    """Periods until a level (periods + 1,) was half of what it was at first; infinite where it never was."""
+    """Periods until a level (periods,) was half of what it was at first; infinite where it never was."""
     reached = np.flatnonzero(level <= 0.5 * level[0])
     return float(reached[0]) if len(reached) and level[0] > 0 else math.inf
 

@@ -255,7 +255,7 @@ def settlements(said: Mapping[str, Any]) -> Iterator[str]:
         if regime in (baseline, REFERENCE) or of["side_payments_possible"] is None:
             continue
         if not of["side_payments_possible"]:
-            short = number(-of["sum_of_changes"])
+            short = number(-sum(row["change"]["value"] for row in of["rows"] if row["kind"] != "unrealised"))
             yield f"{escape(regime)}: no payments leave everybody as well off as {baseline}; {short} are missing"
             continue
         paid = [row for row in of["rows"] if row["side_payment"]]

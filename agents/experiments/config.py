@@ -19,6 +19,7 @@ from kaizen_env.description import Name, Part
 
 from ..loading import load_policy, make_policy
 from ..policy import Policy
+from ..window import Window
 
 REFERENCE = "static"  # what every policy is compared with
 COMPARED = ("static", "isolated", "transparent", "aligned", "kaizen2")
@@ -93,6 +94,10 @@ class Config(Part):
     name: Name | None = None  # by default the name of the file
     seeds: Annotated[list[Seed], Field(min_length=1, default_factory=lambda: [0])]  # one training each
     evaluation: Evaluation = Evaluation()
+    # Periods that are simulated before and after what is counted; by default those of the scenario, or the rule of
+    # `agents.window`.
+    warm_up: Annotated[int, Field(ge=0, strict=True)] | None = None
+    tail: Annotated[int, Field(ge=0, strict=True)] | None = None
     tensorboard: bool = True
 
     @field_validator("seeds")
@@ -161,6 +166,7 @@ class Experiment:
     evaluation: Evaluation
     tensorboard: bool
     config: dict[str, Any]  # complete, as plain data; scenarios as they were given
+    windows: dict[str, Window]  # what is counted of an episode, by scenario
     cases: dict[str, Scenario] = field(default_factory=dict)  # networks of regimes that have one of their own
 
     def naming(self, places: Sequence[str]) -> dict[str, Any]:

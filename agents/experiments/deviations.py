@@ -73,6 +73,7 @@ def stages(experiment: Experiment, folder: Path) -> list[list[Unit]]:
             )
     if config["closing"] and "openness" not in BatchEnv(scenario, regime, 1).action_names:
         raise DescriptionError("closing: there is no twin to close in this scenario and regime; leave it out")
+    regime = experiment.windows[scenario.name].waiting(regime)
     together: list[Unit] = []
     alone: list[Unit] = []
     for place, (label, contract) in enumerate(config["contracts"].items()):

@@ -220,9 +220,12 @@ def muda(said: Mapping[str, Any]) -> Figure | None:
     cost = {kind: np.array([_known(said["lean"][regime]["cost"][kind]) for regime in regimes]) for kind in _kinds(said)}
     figure = Figure(figsize=(WIDTH, 1.9 + 0.36 * len(regimes)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.4))
-    y, adding = np.arange(len(regimes)), cost.pop("value_adding")
+    y, adding, improvement = np.arange(len(regimes)), cost.pop("value_adding"), cost.pop("improvement")
     left.barh(y, adding, 0.62, color="#bbbbbb")
     reached, bars = np.zeros(len(regimes)), []
+    if np.nanmax(improvement, initial=0.0) > 0.0:
+        bars.append(left.barh(y, improvement, 0.62, adding, color="#777777", label="improvement"))
+        adding = adding + improvement
     for (kind, costs), colour in zip(cost.items(), MUDA_COLOURS, strict=True):
         if np.nanmax(np.abs(costs), initial=0.0) > 0.0:
             told = kind.replace("_", " ")
@@ -299,13 +302,25 @@ def _over_time(said: Mapping[str, Any], axes: Any, table: Table, column: str, sm
                 kernel = np.full(_width(each.shape[1]), 1.0 / _width(each.shape[1]))
                 each = np.stack([np.convolve(one, kernel, "valid") for one in each])
                 first = len(kernel) - 1
-            along = np.arange(each.shape[1]) + first
+            period = np.asarray(table["period"], dtype=np.float64)[its & (seed == seed[its][0])]
+            along = period[first:]
             axes.fill_between(along, each.min(axis=0), each.max(axis=0), color=colour, alpha=_faint(said), lw=0)
             lines += axes.plot(along, each.mean(axis=0), color=colour, ls=dashes, lw=width, label=_text(label))
     axes.set_xlabel("period")
+    if lines:
+        _shade_uncounted(axes, said)
     for axis in (axes.xaxis, axes.yaxis):
         _numbers(axis, 6)
     return lines
+
+
+def _shade_uncounted(axes: Any, said: Mapping[str, Any]) -> None:
+    """Grey before and after the periods that count."""
+    window, (low, high) = said["window"], axes.get_xlim()
+    for first, last in ((-window["warm_up"], 0), (window["periods"], window["periods"] + window["tail"])):
+        if last > first:
+            axes.axvspan(first, last, color="#000000", alpha=0.07, lw=0, zorder=0)
+    axes.set_xlim(low, high)
 
 
 def parties(said: Mapping[str, Any]) -> Figure | None:

@@ -16,17 +16,23 @@ from kaizen_env.dynamics import Books, Flows, State, end_customer_value
 from kaizen_env.ledger import KINDS, ledger
 from kaizen_env.metrics import flow_times, gini, waste_remaining
 
-QUARTERS = tuple(f"end_customer_value in quarter {k} of 4" for k in (1, 2, 3, 4))  # per period
+from ..window import Window
+
+QUARTERS = tuple(f"end_customer_value in quarter {k} of 4" for k in (1, 2, 3, 4))  # of what is counted, per period
 TINY = 1e-12  # units of demand; keeps the shares of nothing finite
 
 
 class LeanBooks:
-    """Told of every period by `run_in(watch=…)`; `tables` says what came of them."""
+    """Told of every period by `run_in(watch=…)`; `tables` says what came of them.
+
+    `lean` and `ledger` are of the periods that count; `waste` and `timeline` of all, by the number of the period in the
+    window: negative in the warm-up.
+    """
 
     TABLES: ClassVar = ("lean", "ledger", "waste", "timeline")  # names of files
 
-    def __init__(self, env: BatchEnv) -> None:
-        self._env = env
+    def __init__(self, env: BatchEnv, window: Window) -> None:
+        self._env, self._window = env, window
         self._sums: tuple[Any, ...] = ()
         self._remaining: list[np.ndarray] = []  # (worlds,) at the start of every period, and at the end
         self._by_name: list[np.ndarray] = []  # (wastes,) mean over companies or links, and worlds
@@ -36,18 +42,18 @@ class LeanBooks:
         self._lengths = np.zeros((len(QUARTERS), 1))  # periods
 
     def __call__(self, before: State, env: BatchEnv) -> None:
-        now = before, env.flows, env.books
-        if not self._sums:
-            self._sums = now
-            self._look(before)
-        else:
-            self._sums = tuple(_added(total, part) for total, part in zip(self._sums, now, strict=True))
-        self._look(env.state)
+        now, window, t = (before, env.flows, env.books), self._window, len(self._timeline)
         assert env.books is not None
         value = end_customer_value(env.network, env.books)
-        quarter = min(len(self._timeline) * len(QUARTERS) // env.horizon, len(QUARTERS) - 1)
-        self._quarters[quarter] += value
-        self._lengths[quarter] += 1.0
+        if t == 0:
+            self._look(before)
+        self._look(env.state)
+        if window.counts(t):
+            sums = self._sums
+            self._sums = tuple(_added(*pair) for pair in zip(sums, now, strict=True)) if sums else now
+            quarter = window.period(t) * len(QUARTERS) // window.periods
+            self._quarters[quarter] += value
+            self._lengths[quarter] += 1.0
         self._timeline.append(_moment(env, value) | _shares(env, self._sellers))
 
     def _look(self, state: State) -> None:
@@ -57,31 +63,32 @@ class LeanBooks:
 
     def tables(self, profit: np.ndarray) -> dict[str, dict[str, Any]]:
         """Columns of each file by name; `profit` (companies, worlds)."""
-        network, periods = self._env.network, len(self._remaining) - 1
-        states, flows, books = (_divided(total, periods) for total in self._sums)
+        network, window = self._env.network, self._window
+        states, flows, books = (_divided(total, window.periods) for total in self._sums)
         cost = {kind: np.asarray(costs) for kind, costs in ledger(network, flows, books).items()}
         # Flow times know of means over time alone, so that one period with these means has the same.
         throughput, adding = flow_times(network, State(*(x[None] for x in states)), Flows(*(x[None] for x in flows)))
         with np.errstate(divide="ignore", invalid="ignore"):
             efficiency = np.where(throughput > 0, adding / throughput, np.nan)
-            quarters = self._quarters / self._lengths  # NaN where an episode of less than four periods has none
+            quarters = self._quarters / self._lengths  # NaN where less than four periods have none
         names = (*network.company_waste_names, *network.link_waste_names)
         lean = {
             "world": range(len(throughput)),
             "throughput_days": throughput,
             "value_adding_days": adding,
             "flow_efficiency": efficiency,
-            "waste_remaining": self._remaining[-1],
+            "waste_remaining": self._remaining[window.warm_up + window.periods],
             "profit_gini": gini(profit),
             **{f"cost of {kind}": cost[kind].sum(axis=0) for kind in KINDS},
             **dict(zip(QUARTERS, quarters, strict=True)),
         }
-        timeline = {"period": range(periods)} | {
+        periods = [window.period(t) for t in range(window.length + 1)]
+        timeline = {"period": periods[:-1]} | {
             name: [moment[name] for moment in self._timeline] for name in self._timeline[0]
         }
         by_company = {"company": network.names, **{kind: cost[kind].mean(axis=1) for kind in KINDS}}
         waste = {
-            "period": range(periods + 1),
+            "period": periods,
             "waste_remaining": [float(left.mean()) for left in self._remaining],
             **{f"waste {name}": column for name, column in zip(names, np.transpose(self._by_name), strict=True)},
         }

@@ -13,6 +13,7 @@ from kaizen_env.errors import from_validation, near
 
 from ..policy import PolicyError, Setting
 from ..training import Learner
+from ..window import Window
 from .config import REFERENCE, BenchmarkConfig, CompareConfig, Config, Experiment, PolicyChoice, TrainConfig
 from .reading import changed, read_yaml
 
@@ -37,9 +38,14 @@ def load_experiment(
         raise from_validation(error, str(file), kind) from None
     name = config.name or file.stem
     found, what = _asked(config, _Parts(file))
+    windows = _windows(found["scenarios"], found.get("cases", {}), config)
+    (window, *others) = windows.values()
     rest = {
         "seeds": config.seeds,
         "evaluation": config.evaluation.model_dump(),
+        # Of several networks each has its own, unless the config gives one for all.
+        "warm_up": config.warm_up if others else window.warm_up,
+        "tail": config.tail if others else window.tail,
         "tensorboard": config.tensorboard,
     }
     return Experiment(
@@ -50,7 +56,17 @@ def load_experiment(
         evaluation=config.evaluation,
         tensorboard=config.tensorboard,
         config={"name": name, **what, **rest},
+        windows=windows,
     )
+
+
+def _windows(scenarios: Mapping[str, Scenario], cases: Mapping[str, Scenario], config: Config) -> dict[str, Window]:
+    """By scenario; where regimes change the network, long enough for each of them."""
+    found = {}
+    for name, scenario in scenarios.items():
+        each = [Window.of(network, config.warm_up, config.tail) for network in (scenario, *cases.values())]
+        found[name] = Window(scenario.periods, max(w.warm_up for w in each), max(w.tail for w in each))
+    return found
 
 
 def _asked(config: Config, parts: _Parts) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -31,6 +31,7 @@ from ..files import replace
 from ..opening import course, every_set, gains_of, rows_of, seed_needed
 from ..policy import Policy, PolicyError, Setting
 from ..rollout import Guard, run_in
+from ..window import Window
 from .comparison import finite
 from .config import Experiment, TrainConfig
 from .folder import file_name
@@ -86,7 +87,7 @@ class Table(NamedTuple):
 
     profit: np.ndarray  # (sets, companies, worlds)
     value: np.ndarray  # (sets, worlds) end-customer value
-    open: np.ndarray  # (sets, companies, worlds) share of the periods in which the twin is open
+    open: np.ndarray  # (sets, companies, worlds) share of the counted periods in which the twin is open
 
 
 class Opened(Policy):
@@ -169,6 +170,7 @@ def networks(experiment: Experiment) -> dict[str, Scenario]:
 def table(experiment: Experiment, label: str, scenario: Scenario, folder: Path, progress: Progress) -> Table:
     """Every set of open twins in the worlds of the evaluation; kept in `sets/CASE.csv`, from where it goes on."""
     (regime,), (choice,) = experiment.regimes.values(), experiment.policies.values()
+    (window,) = experiment.windows.values()
     seeds, names = experiment.evaluation.seeds(), [company.name for company in scenario.companies]
     sets = every_set(len(names))
     parts, at_once = [], max(1, AT_ONCE // len(seeds))
@@ -177,9 +179,10 @@ def table(experiment: Experiment, label: str, scenario: Scenario, folder: Path, 
         file = folder / "sets" / f"{file_name(label)}.{first}.csv"
         part = _read(file, some, seeds, names)
         if part is None:
-            env = BatchEnv(scenario, regime, len(some) * len(seeds), auto_reset=False)
+            simulated = window.simulated(scenario), window.waiting(regime)
+            env = BatchEnv(*simulated, len(some) * len(seeds), auto_reset=False)
             wants = np.repeat(some, len(seeds), axis=0).astype(np.float64)
-            part = _simulated(env, Opened(choice.make(env), wants), seeds * len(some), len(some))
+            part = _simulated(env, Opened(choice.make(env), wants), seeds * len(some), len(some), window)
             file.parent.mkdir(exist_ok=True)
             replace(file, as_csv(_columns(part, some, seeds, names)).encode())
         parts.append(part)
@@ -187,15 +190,15 @@ def table(experiment: Experiment, label: str, scenario: Scenario, folder: Path, 
     return Table(*(np.concatenate(of) for of in zip(*parts, strict=True)))
 
 
-def _simulated(env: BatchEnv, policy: Policy, seeds: list[int], sets: int) -> Table:
+def _simulated(env: BatchEnv, policy: Policy, seeds: list[int], sets: int, window: Window) -> Table:
     open_ = np.zeros((env.companies, env.worlds))
 
     def watch(before: Any, env: BatchEnv) -> None:
-        np.add(open_, before.open_twin, out=open_)
+        np.add(open_, before.open_twin * window.counts(env.t - 1), out=open_)
 
-    episode = run_in(env, policy, seeds, watch=watch)
+    episode = run_in(env, policy, seeds, watch=watch, window=window)
     shape = (env.companies, sets, -1)
-    profit, share = (x.reshape(shape).transpose(1, 0, 2) for x in (episode.profit, open_ / env.horizon))
+    profit, share = (x.reshape(shape).transpose(1, 0, 2) for x in (episode.profit, open_ / window.periods))
     return Table(profit, episode.end_customer_value.reshape(sets, -1), share)
 
 

@@ -58,7 +58,9 @@ def learnt(
     Kept in `learners/LABEL.json`; trainings that are there are not done again.
     """
     (regime,), (choice,) = experiment.regimes.values(), experiment.policies.values()
-    regime = regime.model_copy(update={"platform": learner.highest})
+    (window,) = experiment.windows.values()
+    regime = window.waiting(regime).model_copy(update={"platform": learner.highest})
+    scenario = window.simulated(scenario)
     luck = experiment.evaluation.seeds()
     weights = np.full(of.value.shape[1], 1.0 / of.value.shape[1])
     gain = payoffs(of, learner.alignment, 0.0, learner.exposure * scenario.period_days, weights)
@@ -71,7 +73,7 @@ def learnt(
     env, others = world(len(luck), False)
 
     def earned(fee: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Revenue (worlds,) and, period by period, the mean fee per day and the share of open twins."""
+        """Of what counts: revenue (worlds,) and, period by period, the mean fee per day and the share of open twins."""
         seen, _ = env.reset(seeds=luck)
         revenue, fees, shares = np.zeros(env.worlds), [], []
         asked = np.zeros(env.worlds)
@@ -79,9 +81,10 @@ def learnt(
             if t % learner.hold == 0:
                 asked = fee(env.platform_observation())
             seen, _, _, _, infos = env.step(others(seen), asked)
-            revenue += infos["platform_revenue"] / env.horizon
-            fees.append(float(env.fee.mean()) / scenario.period_days)
-            shares.append(float(infos["open_twins"].mean()))
+            if window.counts(t):
+                revenue += infos["platform_revenue"] / window.periods
+                fees.append(float(env.fee.mean()) / scenario.period_days)
+                shares.append(float(infos["open_twins"].mean()))
         return revenue, np.array(fees), np.array(shares)
 
     grid = np.linspace(-1.0, 1.0, CONSTANT)
@@ -122,7 +125,7 @@ def _kept(file: Path) -> dict[str, list[float]] | None:
 
 
 def _quarters(courses: Sequence[Sequence[float]]) -> list[float]:
-    """Means over seeds and each quarter of the episode."""
+    """Means over seeds and each quarter of what counts."""
     return [float(part.mean()) for part in np.array_split(np.mean(courses, axis=0), 4)]
 
 

@@ -4,7 +4,7 @@ Its folder, whose last file tells that it is finished:
 
     training.csv, checkpoint.*, tensorboard/    of a learner, as it trains
     policy/                                     the policy as trained; `agents.loading.load_policy` reads it
-    evaluation.csv                              one row per world: money per period, mean over the episode
+    evaluation.csv                              one row per world: money per period, mean over what is counted
     lean.csv, ledger.csv                        (compare) where the waste is, by world and by company
     waste.csv, timeline.csv                     (compare) waste, and money, open twins and demand, by period
     timing.json                                 seconds, and what was slow
@@ -25,7 +25,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from ..loading import load_policy, save_policy
 from ..policy import PolicyError
 from ..rollout import Episode, SlowPolicyWarning, run_in
 from ..training import Learner, Log, Task
+from ..window import Window
 from .config import Evaluation, Experiment, PolicyChoice
 from .folder import file_name
 from .lean import LeanBooks
@@ -51,9 +52,10 @@ class Unit:
     """What to run and where. It pickles, so that another process can run it."""
 
     folder: Path
-    scenario: Scenario
-    regime: Regime
+    scenario: Scenario  # all periods that are simulated
+    regime: Regime  # without kaizen in the warm-up
     regime_label: str
+    window: Window  # which periods count
     policy: PolicyChoice
     seed: int  # of the training, and of the lots that the policy draws
     evaluation: Evaluation
@@ -88,12 +90,14 @@ def units(experiment: Experiment, folder: Path) -> list[Unit]:
                     place = folder
                     if experiment.kind != "train":  # more than one thing to run: a folder for each
                         place = folder.joinpath("results", *map(file_name, (name, regime_label, choice.called)))
+                    window = experiment.windows[name]
                     found.append(
                         Unit(
                             folder=place / f"seed_{seed}",
-                            scenario=experiment.cases.get(regime_label, scenario),
-                            regime=regime,
+                            scenario=window.simulated(experiment.cases.get(regime_label, scenario)),
+                            regime=window.waiting(regime),
                             regime_label=regime_label,
+                            window=window,
                             policy=choice,
                             seed=seed,
                             evaluation=experiment.evaluation,
@@ -167,8 +171,8 @@ def _run(unit: Unit, progress: Progress) -> None:
             # What is evaluated is what was saved, so that whoever loads it finds these numbers again.
             policy = load_policy(unit.folder / "policy", env)
         one_thread()
-        books = LeanBooks(env) if unit.lean else None
-        episode = run_in(env, policy, unit.evaluation.seeds(), unit.seed, watch=books)
+        books = LeanBooks(env, unit.window) if unit.lean else None
+        episode = run_in(env, policy, unit.evaluation.seeds(), unit.seed, watch=books, window=unit.window)
     timing["seconds_per_period"] = episode.seconds
     table = evaluation_table(episode, env.network.names)
     replace(unit.folder / "evaluation.csv", as_csv(table).encode())
@@ -182,6 +186,7 @@ def _run(unit: Unit, progress: Progress) -> None:
         "regime": unit.regime_label,
         "seed": unit.seed,
         "worlds": unit.evaluation.worlds,
+        "window": asdict(unit.window),
         "per_period": {name: float(np.mean(column)) for name, column in table.items() if name not in ("world", "luck")},
     }
     replace(unit.folder / "summary.json", json.dumps(summary, indent=1).encode())
@@ -217,7 +222,9 @@ def evaluation_table(episode: Episode, companies: list[str]) -> dict[str, Any]:
         "customer_surplus": episode.customer_surplus,
         "network_profit": episode.profit.sum(axis=0),
         "platform_revenue": np.broadcast_to(episode.platform_revenue, len(episode.seeds)),
+        "unrealised_profit": np.broadcast_to(episode.unrealised_profit, len(episode.seeds)),
         **{f"profit of {name}": row for name, row in zip(companies, episode.profit, strict=True)},
+        **{f"cash profit of {name}": row for name, row in zip(companies, episode.cash_profit, strict=True)},
         **{f"reward of {name}": row for name, row in zip(companies, episode.reward, strict=True)},
     }
 
@@ -244,7 +251,8 @@ def _read(unit: Unit) -> Outcome:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))
         table = read_evaluation(folder / "evaluation.csv")
-        if list(table["luck"]) != unit.evaluation.seeds() or summary["policy"] != unit.policy.called:
+        asked = unit.policy.called, asdict(unit.window)
+        if list(table["luck"]) != unit.evaluation.seeds() or (summary["policy"], summary["window"]) != asked:
             raise ValueError("it is of another evaluation")
         for name in LeanBooks.TABLES if unit.lean else ():
             read_table(folder / f"{name}.csv")

@@ -1,6 +1,6 @@
 """The period: pure functions over arrays, in the order of the model."""
 
-from .economics import end_customer_value
+from .economics import end_customer_value, unrealised_profit
 from .start import initial_state
 from .state import Books, Decisions, Flows, PeriodLuck, State
 from .step import step
@@ -14,4 +14,5 @@ __all__ = [
     "end_customer_value",
     "initial_state",
     "step",
+    "unrealised_profit",
 ]

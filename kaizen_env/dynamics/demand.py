@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..arrays import Array, gather, segment_sum
 from ..network import Network
 from .improvement import Effects
-from .state import State
+from .state import Flows, State
 
 TINY = 1e-12  # customers; keeps the surplus of nobody finite
 REACH = 30.0  # bound of the logit's exponent; e^30 is everybody
@@ -45,16 +45,20 @@ def reveal(network: Network, state: State, at_once: Array, mail: Array, demand: 
     return next_state, seen
 
 
-def experienced(network: Network, closing: State, shipped: Array, effects: Effects) -> Array:
-    """Experience after a period: smoothed value per customer who was served or had to wait (market links, worlds).
+def experienced(network: Network, closing: State, flows: Flows, effects: Effects) -> Array:
+    """Experience after a period: smoothed value per customer served, waiting or lost (market links, worlds).
 
-    Customers served had value − price, customers waiting −waiting cost + penalty; all meet the hurdles on the way.
+    Customers served had value − price, customers waiting −waiting cost + penalty, customers lost what that costs them;
+    all meet the hurdles on the way.
     Fewer customers than usual move it proportionally less, so that nobody's experience is no experience.
     """
     market, xp = network.market, network.xp
-    delivered, waiting = gather(shipped, network.sale.market), gather(closing.backlog, network.sale.market)
-    customers = delivered + waiting
+    sale = network.sale
+    delivered, lost = gather(flows.shipped, sale.market), gather(flows.lost, sale.market)
+    waiting = gather(closing.backlog, sale.market)
+    customers = delivered + waiting + lost
     surplus = (market.value - market.price) * delivered + (market.penalty - market.waiting_cost) * waiting
+    surplus = surplus - market.customer_lost_sale_cost * lost
     hurdle = gather(effects.hurdle, market.route_company) * market.route_units
     felt = surplus / xp.maximum(customers, TINY) - segment_sum(hurdle, market.route)
     weight = market.smoothing * xp.minimum(customers / market.flow, 1.0)

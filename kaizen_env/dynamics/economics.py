@@ -14,6 +14,9 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     revenue = sale.price * flows.shipped
     penalty = sale.penalty * closing.backlog
     waiting = sale.waiting_cost * closing.backlog
+    lost_sales = sale.lost_sale_cost * flows.lost
+    if network.losing:
+        waiting = waiting + sale.customer_lost_sale_cost * flows.lost
     paid_for = purchase.price * flows.dispatched
     freight = effects.freight * flows.dispatched
     transit_holding = purchase.transit_holding_cost * slot_sum(closing.in_transit)
@@ -41,7 +44,10 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     sold = segment_sum(revenue, sale.by_seller) - segment_sum(bought, purchase.by_buyer)
     if seller_holds:
         sold = sold - segment_sum(_on_sales(network, gather(transit_holding, purchase.trade)), sale.by_seller)
+    if network.losing:
+        sold = sold - segment_sum(lost_sales, sale.by_seller)
     before = sold - borne - stock_holding - conversion - motion - over_processing
+    own_change, network_change = _stock_changes(network, flows) if network.accrual else (0.0, _all(network, 0.0 * fee))
 
     delivered = gather(flows.shipped, sale.market)
     value = market.value * delivered
@@ -50,11 +56,12 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     customers = _all(network, surplus) - _all(network, hurdles)
     contract = network.zeros(network.companies, before.shape[-1])
     if network.gain_shares:
-        created = _all(network, before) + customers
+        created = _all(network, before) + customers + network_change
         for share, reference, net, customers_share in network.gain_shares:
             gain = share * (created - reference)
             contract = contract + net * gain
             customers = customers + customers_share * gain
+    cash_profit = before - improvement - fee + contract
     return Books(
         revenue=revenue,
         resources=gather(paid_for, purchase.supply),
@@ -69,8 +76,11 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
         unused_talent=unused_talent,
         penalty=penalty,
         fee=fee,
+        lost_sales=lost_sales,
         contract=contract,
-        profit=before - improvement - fee + contract,
+        cash_profit=cash_profit,
+        profit=cash_profit + own_change,
+        network_stock_change=network_change,
         value=value,
         waiting=waiting,
         hurdles=hurdles,
@@ -78,9 +88,27 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     )
 
 
+def _stock_changes(network: Network, flows: Flows) -> tuple[Array, Array]:
+    """What a period adds to stocks, at book cost (companies, worlds), and for the network at standard cost (1, worlds).
+
+    An input is its buyer's from dispatch on, at its price; a unit is booked when it is started, at unit cost + Σ bom ·
+    price. Hence a company's stock changes by what it buys and adds, less the book cost of what left. In the books of
+    the network what companies have charged each other for goods still in stock is not yet earned: what suppliers
+    outside and conversion bring in, less the standard cost of what was delivered, scrapped and spoiled.
+    """
+    company, purchase, sale = network.company, network.purchase, network.sale
+    added, gone = company.unit_cost * flows.started, flows.scrapped + flows.spoiled
+    bought = segment_sum(purchase.price * flows.dispatched, purchase.by_buyer)
+    own = bought + added - company.book_cost * (segment_sum(flows.shipped, sale.by_seller) + gone)
+    supplied = gather(purchase.price, purchase.supply) * flows.supplied
+    delivered = gather(company.standard_cost, network.market.seller) * gather(flows.shipped, sale.market)
+    whole = _all(network, supplied) + _all(network, added - company.standard_cost * gone) - _all(network, delivered)
+    return own, whole
+
+
 def account(network: Network, closing: State, books: Books) -> State:
     """Cash after the period; a company whose cash fell below minus its credit limit is bankrupt for good."""
-    cash = closing.cash + books.profit
+    cash = closing.cash + books.cash_profit
     if not network.mortal:
         return closing._replace(cash=cash)
     return closing._replace(cash=cash, alive=closing.alive * (cash >= -network.company.credit_limit))
@@ -89,10 +117,22 @@ def account(network: Network, closing: State, books: Books) -> State:
 def end_customer_value(network: Network, books: Books) -> Array:
     """End customers' surplus + all companies' profit + platform fees: (worlds,) for the books of one period.
 
-    Books with a leading axis of periods give (periods, worlds).
+    Profit in the consolidated books of the network: cash profits and the change of all stocks at standard cost. Books
+    with a leading axis of periods give (periods, worlds).
     """
     xp = network.xp
-    return xp.sum(books.profit, axis=-2) + xp.sum(books.fee, axis=-2) + books.customers[..., 0, :]
+    cash = xp.sum(books.cash_profit, axis=-2) + xp.sum(books.fee, axis=-2)
+    return cash + books.customers[..., 0, :] + books.network_stock_change[..., 0, :]
+
+
+def unrealised_profit(network: Network, books: Books) -> Array:
+    """Profit in companies' own books that the network has not yet earned: (worlds,), or (periods, worlds).
+
+    What companies charged each other beyond standard cost for goods that are still in stock, less what came out of
+    stock: companies' profits + end customers' surplus + platform fees − end-customer value. 0 with accounting: cash.
+    """
+    change = books.profit - books.cash_profit
+    return network.xp.sum(change, axis=-2) - books.network_stock_change[..., 0, :]
 
 
 def _all(network: Network, values: Array) -> Array:

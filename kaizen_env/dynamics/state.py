@@ -79,9 +79,12 @@ class Books(NamedTuple):
     unused_talent: Array  # (companies, worlds) the part of it that culture wasted
     penalty: Array  # (sales, worlds) paid to the waiting customer
     fee: Array  # (companies, worlds) paid to the platform
+    lost_sales: Array  # (sales, worlds) cost to the seller of orders that did not wait
     contract: Array  # (companies, worlds) net receipts from gain sharing
-    profit: Array  # (companies, worlds)
+    cash_profit: Array  # (companies, worlds) receipts less payments
+    profit: Array  # (companies, worlds) cash profit + change of stock at book cost; with accounting: cash that alone
+    network_stock_change: Array  # (1, worlds) change of all stocks at standard cost; 0 with accounting: cash
     value: Array  # (market links, worlds) what the delivered units are worth to the end customer
-    waiting: Array  # (sales, worlds) cost of waiting to those who wait: end customers, or companies
+    waiting: Array  # (sales, worlds) cost to customers (end customers or companies) of waiting, or of getting nothing
     hurdles: Array  # (companies, worlds) cost to the end customer of each company's hurdles
     customers: Array  # (1, worlds) surplus of all end customers, after hurdles and gain sharing

@@ -49,6 +49,6 @@ def step(network: Network, state: State, decisions: Decisions, luck: PeriodLuck)
     settled = account(network, closing, books)
     improved = improve(network, settled, effort, total, decisions.openness)
     if network.listening:
-        improved = improved._replace(experience=experienced(network, closing, flows.shipped, now))
+        improved = improved._replace(experience=experienced(network, closing, flows, now))
     next_state, arrivals = reveal(network, improved, orders.arrivals, orders.orders_in_mail, luck.demand)
     return next_state, flows._replace(arrivals=arrivals), books

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..checks import pays_for_lateness
 from ..description import Part, Scenario
-from ..errors import DescriptionError, from_validation, near
+from ..errors import ContractWarning, DescriptionError, from_validation, near
 from .grouping import grouped
 from .random_network import random_network
 from .rivals import rivals
@@ -36,10 +38,22 @@ def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario, folder: str |
     `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario (also one that is there already) and changes fields
     of it, of `improvement`, `culture` and `contracts` those keys alone that are given, and with
     `groups: {company: owner, …}` who owns whom. Paths inside a mapping start at `folder`.
-    Raises `DescriptionError` with one line per problem; a partial network is never returned.
+    Raises `DescriptionError` with one line per problem; a partial network is never returned. Warns (`ContractWarning`)
+    where a trade link pays its buyer more for being served late than waiting costs it.
     """
     if isinstance(spec, Scenario):
         return spec
+    scenario = _read(spec, folder)
+    base = spec.get("scenario") if isinstance(spec, Mapping) else None
+    known = pays_for_lateness(base) if isinstance(base, Scenario) else ()  # what the base had was told when it was read
+    for line in pays_for_lateness(scenario):
+        if line in known:
+            continue
+        warnings.warn(f"{scenario.name}: {line}", ContractWarning, stacklevel=2)
+    return scenario
+
+
+def _read(spec: str | Path | Mapping[str, Any], folder: str | Path = "") -> Scenario:
     if isinstance(spec, Mapping):
         return _from_mapping(dict(spec), "the scenario given", Path(folder))
     name = str(spec)
@@ -83,7 +97,7 @@ def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
         base = data.pop("scenario")
         if not isinstance(base, Scenario):
             inside = folder / str(base)
-            base = load_scenario(inside if inside.is_file() else str(base))
+            base = _read(inside if inside.is_file() else str(base))
         if "groups" in data:
             base = grouped(base, data.pop("groups"))
         data = {name: getattr(base, name) for name in base.model_fields_set} | {

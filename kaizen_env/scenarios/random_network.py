@@ -277,8 +277,9 @@ class _Plan:
             "share": self.share,
             "price": self.price[seller],
             "value": self.price[seller] * self.draw("value", rows, 1.2, 1.6) + self.hurdle[seller],
-            "waiting_cost": waiting,
-            "penalty": waiting,
+            "waiting_cost": np.where(lost, 0.0, waiting),
+            "penalty": np.where(lost, 0.0, waiting),
+            "lost_sale_cost": np.where(lost, waiting, 0.0),
             "unfilled": ["lost" if gone else "backlog" for gone in lost],
         }
         return _rows(columns)

@@ -59,6 +59,7 @@ class TraceNetwork:
             "ordering": ordering,
             "allocation": self.allocation,
             "transit_holding": "seller",
+            "accounting": "cash",
             "initial_pipelines": "empty",
             "companies": [
                 Company(name=n, holding_cost=self.holding_cost[n], initial_on_hand=self.initial[n]) for n in self.nodes
@@ -74,6 +75,7 @@ class TraceNetwork:
                     transit_time=self.lead_time[b],
                     order_lead_time=self.order_lead_time[b],
                     penalty=self.stockout_cost[a],
+                    waiting_cost=0.0,  # the source charges the seller alone, and nobody is paid for its own profit here
                     transit_holding_cost=self.transit_holding_cost[a],
                 )
                 for a, b in self.edges

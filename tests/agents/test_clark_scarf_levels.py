@@ -304,7 +304,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"trade_links": {"unfilled": "lost"}}, "unfilled orders are lost"),
     ({"trade_links": {"waiting_cost": 1}}, "companies bear a waiting cost"),
     ({"market_links": {"waiting_cost": 0}}, "nothing is charged for end customers who wait"),
-    ({"market_links": {"unfilled": "lost"}}, "unfilled orders are lost"),
+    ({"market_links": {"unfilled": "lost", "penalty": 0, "waiting_cost": 0}}, "unfilled orders are lost"),
     ({"supply_links": [{"buyer": "stage 1"}, {"buyer": "stage 2"}]}, "'stage 1' has 2 suppliers"),
     ({"markets": {"goodwill": 0.1}}, "demand answers to what customers experience"),
     ({"markets": {"demand": {"process": "ar1", "mean": 4, "sd": 1, "correlation": 0.5}}}, "not independent and alike"),

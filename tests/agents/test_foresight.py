@@ -36,7 +36,8 @@ def linear(companies: int, seed: int, **changes: Any) -> Scenario:
     for company in fields["companies"]:
         company["credit_limit"] = None
     for link, waiting in zip(fields["trade_links"], itertools.cycle((0.0, 0.7)), strict=False):
-        link["waiting_cost"] = waiting
+        if link["unfilled"] == "backlog":
+            link["waiting_cost"] = waiting
     for disruption in fields["disruptions"]:
         disruption["remaining"] = (0.0, 0.3)[seed % 2]
     return load_scenario(fields)
@@ -204,16 +205,20 @@ def test_a_passage_half_closed_lets_half_of_the_stock_through() -> None:
     network = build(load_scenario(fields))
     luck = from_demand(network, np.reshape([0.0, 8.0, 0.0], (-1, 1, 1)))
     luck = luck._replace(passage=np.reshape([0.5, 1.0], (-1, 1, 1)))
-    # To have 5 of the 10 sent, the shop must order 10: 5 wait for one period, at 0.1 each.
-    assert linear_bound(network, luck).bound[0] == pytest.approx(6 * 5 - 0.1 * 5)
-    # With ten times the stock it may order 16 and have 8 sent, and 8 wait; or fewer: each costs 0.1 and is worth 6.
+    # To have 5 of the 10 sent, the shop must order 10: 5 wait for one period, at 0.1 each; 5 leave stock at cost 1.
+    assert linear_bound(network, luck).bound[0] == pytest.approx((6 - 1) * 5 - 0.1 * 5)
+    # With ten times the stock it may order 16 and have 8 sent, and 8 wait; or fewer: each costs 0.1 and is worth 5.
     fields["companies"][0]["initial_on_hand"] = 100
+    assert linear_bound(build(load_scenario(fields)), luck).bound[0] == pytest.approx((6 - 1) * 8 - 0.1 * 8)
+    fields["accounting"] = "cash"  # in which what was in stock at the start costs nothing
     assert linear_bound(build(load_scenario(fields)), luck).bound[0] == pytest.approx(6 * 8 - 0.1 * 8)
 
 
 def test_what_lies_before_a_machine_must_be_made_whether_or_not_it_is_wanted() -> None:
     network, luck = shop([0.0] * 4, initial=7.0, capacity=3, unit_cost=1.0)
-    # 3, 3 and 1 are made in periods 0, 1 and 2, and are held from then on.
+    # 3, 3 and 1 are made in periods 0, 1 and 2, and are held from then on; what making costs goes into stock.
+    assert linear_bound(network, luck).bound[0] == pytest.approx(-0.25 * (3 + 6 + 7 + 7))
+    network = build(network.scenario.changed(accounting="cash"))
     assert linear_bound(network, luck).bound[0] == pytest.approx(-7 - 0.25 * (3 + 6 + 7 + 7))
 
 
@@ -229,7 +234,7 @@ def two_stages() -> dict[str, Any]:
         ],
         "supply_links": [{"buyer": "maker", "lead_time": 1, "price": 1}],
         "trade_links": [{"seller": "maker", "buyer": "shop", "transit_time": 1, "price": 2, "waiting_cost": 0.1}],
-        "market_links": [{"seller": "shop", "market": "street", "value": 6, "waiting_cost": 1.5, "unfilled": "lost"}],
+        "market_links": [{"seller": "shop", "market": "street", "value": 6, "unfilled": "lost"}],
         "markets": [{"name": "street", "demand": {"process": "constant", "mean": 1}}],
     }
 
@@ -283,6 +288,7 @@ def test_what_would_be_no_bound_is_refused(what: str) -> None:
     if what == "price":
         fields["supply_links"][0] |= {"price": -2.0, "freight": 0.0}
         fields["companies"][0]["holding_cost"] = 0.0
+        fields["accounting"] = "cash"  # accrued, what is bought below nothing is worth as little in stock
         says = "without limit"
     if what == "bankrupt":
         fields |= {"forced_periods": 1}
@@ -314,7 +320,7 @@ def test_a_climb_without_the_linear_programme_comes_close_to_its_bound() -> None
     luck = draw(network, 1, 2)
     steady = network.company.throughput
     begin = Decisions(*(np.stack([x] * PERIODS) for x in no_effort(network, steady + np.zeros((3, 2)))))
-    reach = Reach(network, luck, 4.0 * steady, [], 0, 64, True)
+    reach = Reach(network, luck, 4.0 * steady, [], 0, 0, 64, True)
     seen: list[int] = []
     climbed, values = reach.climb([begin], 200, 0.02, lambda done, value: seen.append(done))
     np.testing.assert_allclose(reach.value(climbed[0]), values[0], rtol=1e-9)
@@ -331,7 +337,7 @@ def test_a_climb_leaves_forced_orders_and_is_the_same_in_parts() -> None:
     starts = [
         Decisions(*(np.stack([x] * 6) for x in no_effort(network, k * steady + np.zeros((3, 3))))) for k in (1, 2)
     ]
-    whole, parts = (Reach(network, luck, 4.0 * steady, [], 2, columns, True) for columns in (64, 2))
+    whole, parts = (Reach(network, luck, 4.0 * steady, [], 2, 0, columns, True) for columns in (64, 2))
     climbed, values = whole.climb(starts, 5, 0.02)
     again, same = parts.climb(starts, 5, 0.02)
     for k in range(2):
@@ -369,7 +375,7 @@ def test_foresight_is_never_below_a_rule_and_its_decisions_can_be_played() -> No
     again = simulate(network, lambda net, state, t: Decisions(*(x[t] for x in found.decisions)), luck)
     np.testing.assert_allclose(total(again) / periods, found.reached, rtol=1e-9)
     busy = found.decisions._replace(effort=found.decisions.effort + 0.1)
-    planned = Reach(network, luck, np.full((8, 1), np.inf), [], 0, 64, False).planned(busy)
+    planned = Reach(network, luck, np.full((8, 1), np.inf), [], 0, 0, 64, False).planned(busy)
     assert planned is not None
     np.testing.assert_array_equal(planned.order, linear_bound(network, luck, kaizen=busy).orders)
     assert (planned.order != linear_bound(network, luck).orders).any()

@@ -124,7 +124,7 @@ def test_rewards_add_up_to_what_the_objective_says(name: str) -> None:
     scale = batch.objective.scale
     np.testing.assert_allclose(own * scale, books.profit.T, rtol=1e-12)
     value = end_customer_value(batch.network, books)
-    by_hand = books.profit.sum(axis=0) + books.customers[0] + books.fee.sum(axis=0)
+    by_hand = books.cash_profit.sum(axis=0) + books.customers[0] + books.fee.sum(axis=0) + books.network_stock_change[0]
     np.testing.assert_allclose(value, by_hand, rtol=1e-12)
     for twin in ("own", "network"):
         _, shared, _ = rewarded(name, objective="network", alignment=1.0, twin=twin)

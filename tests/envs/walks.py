@@ -40,6 +40,7 @@ def everything() -> Scenario:
     """
     own = {"credit_limit": 500.0, "process_time": 1.5, "initial_on_hand": 8.0, "unit_cost": 1.0, "holding_cost": 0.1}
     link = {"price": 3.0, "freight": 0.2, "initial_inputs": 6.0, "penalty": 0.5, "waiting_cost": 0.4}
+    lost = {"penalty": 0.0, "waiting_cost": None, "unfilled": "lost", "lost_sale_cost": 0.3}
     return Scenario.model_validate(
         {
             "name": "everything",
@@ -62,7 +63,7 @@ def everything() -> Scenario:
                 link | {"seller": "mill_2", "buyer": "maker_3"},
                 link | {"seller": "mill_2", "buyer": "maker_4", "bom": 2.0, "transit_time": 2.0},
                 link | {"seller": "maker_3", "buyer": "shop_5", "order_lead_time": 1},
-                link | {"seller": "maker_4", "buyer": "shop_5", "transit_time": 1.5, "unfilled": "lost"},
+                link | {"seller": "maker_4", "buyer": "shop_5", "transit_time": 1.5, **lost},
             ],
             "market_links": [
                 {"seller": "maker_4", "market": "makers_market", "price": 12.0, "value": 15.0, "waiting_cost": 1.0},

@@ -22,7 +22,7 @@ from ..config import Experiment
 from ..unit import Outcome, Unit, one_thread, read_evaluation, read_table
 from . import sections
 from .page import facts, page, section
-from .replay import Recording, kept_periods, shown
+from .replay import Recording, kept_moments, shown
 from .replay_page import replay, tried
 
 MOST_POINTS = 300  # of a learning curve
@@ -73,7 +73,7 @@ MUDA_BARS = """<div class="pick"><label>Before <select id="before"></select></la
 <div id="muda-bars" class="chart"></div>"""
 WASTE = """<label>Show <select id="waste-kind"></select></label>
 <div class="plot" id="waste-plot"></div>
-<p class="quiet">Mean over seeds and worlds; 1 = as at the start, 0 = none.</p>"""
+<p class="quiet">Mean over seeds and worlds; 1 = as at the start, 0 = none. Grey: simulated and not counted.</p>"""
 
 
 def learning_curves(done: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -109,8 +109,9 @@ def waste_curves(done: Sequence[Outcome], policy: str) -> dict[str, Any]:
         }
         for regime, of in tables.items()
     }
-    periods = max((len(next(iter(of.values()))) for of in regimes.values()), default=0)
-    return {"periods": list(range(periods)), "regimes": regimes}
+    periods = max((of[0]["period"].tolist() for of in tables.values()), key=len, default=[])
+    counted = max((outcome.unit.window.periods for outcome in done), default=0)
+    return {"periods": periods, "regimes": regimes, "counted": counted}
 
 
 def _replay(experiment: Experiment, done: Sequence[Outcome], said: Mapping[str, Any]) -> tuple[str, Any]:
@@ -122,9 +123,9 @@ def _replay(experiment: Experiment, done: Sequence[Outcome], said: Mapping[str, 
         chosen += units[:1]
     if not chosen:
         return "", None
-    (scenario,) = experiment.scenarios.values()
+    (window,) = experiment.windows.values()
     part = shown(_env(chosen[0]).network)
-    kept = kept_periods(scenario.periods, part, len(chosen))
+    kept = kept_moments(window.length, part, len(chosen))
     luck = experiment.evaluation.seeds()[0]
     one_thread()
     recordings: list[Recording] = []
@@ -132,12 +133,12 @@ def _replay(experiment: Experiment, done: Sequence[Outcome], said: Mapping[str, 
         env = _env(unit)
         label = unit.regime_label
         make = partial(_policy, unit, env)
-        recordings.append(tried(env, make, luck, unit.seed, label, unit.policy.called, part, kept))
+        recordings.append(tried(env, make, luck, unit.seed, label, unit.policy.called, part, window, kept))
     labels = [r.label for r in recordings]
     target = sections.target(said)
     left = labels.index(said["baseline"]) if said["baseline"] in labels else 0
     right = labels.index(target) if target in labels else len(labels) - 1
-    html, data = replay(part, recordings, (left, right), kept)
+    html, data = replay(part, recordings, (left, right), window, kept)
     trained = f", training seed {chosen[0].seed}" if any(said["budget"].values()) else ""
     about = (
         f"The first world of the evaluation (luck {luck}){trained}: the same luck under every regime."
@@ -157,10 +158,12 @@ def _policy(unit: Unit, env: BatchEnv) -> Any:
 
 def _made(folder: Path, experiment: Experiment, said: Mapping[str, Any]) -> str:
     """Config, versions, seeds and budget."""
-    (scenario,) = experiment.scenarios.values()
+    (scenario,), (window,) = experiment.scenarios.values(), experiment.windows.values()
     rows = {
         "scenario": f"{scenario.name}: {len(scenario.companies)} companies, {scenario.periods} periods of"
         f" {scenario.period_days:g} days",
+        "counted": str(window),
+        "accounting": scenario.accounting,
         "policy": f"{said['policy']}, memory: {said['memory'] or 'unknown'}",
         "training seeds": ", ".join(map(str, said["seeds"])),
         "budget": sections.unmarked(budget(said)),

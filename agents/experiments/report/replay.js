@@ -16,7 +16,8 @@
   const recording = (side) => play.recordings[side.chosen];
   const longest = () => Math.max(0, ...sides.map((side) => recording(side).frames.length - 1));
   const frameOf = (side) => recording(side).frames[Math.min(now, recording(side).frames.length - 1)];
-  let now = 0, timer = null, charts = [];
+  const first = Math.max(0, (play.recordings.find((r) => r.frames.length)?.frames || []).findIndex((f) => f.period >= 0));
+  let now = first, timer = null, charts = [];
 
   // --- the network ------------------------------------------------------------------------------------------------
 
@@ -187,7 +188,11 @@
     sides.forEach(paint);
     const known = sides.map(frameOf).find(Boolean), period = known ? known.period : 0;
     const days = play.period_days === 1 ? "" : `, day ${(period * play.period_days).toLocaleString("en-US", { maximumFractionDigits: 2 })}`;
-    $("clock").textContent = period ? `period ${period} of ${play.horizon}${days}` : `start, 0 of ${play.horizon} periods`;
+    const told = period < 0 ? `warm-up, ${-period} before the start` : period > play.horizon
+      ? `tail, ${period - play.horizon} after the end` : period ? `period ${period} of ${play.horizon}${days}`
+      : `start, 0 of ${play.horizon} periods`;
+    $("clock").textContent = told + (period < 0 || period > play.horizon ? " (not counted)" : "");
+    $("replay-box").classList.toggle("uncounted", period < 0 || period > play.horizon);
     $("period").value = now;
     $("period").setAttribute("aria-valuetext", $("clock").textContent);
     const [one, other] = sides.map(frameOf);
@@ -222,7 +227,7 @@
       label: `value so far, ${recording(side).label}`, values: recording(side).frames.map((f) => f.so_far),
       ...(side === sides[1] ? { stroke: ACCENT, width: 2.5 } : { stroke: QUIET, dash: [6, 4] }),
     }));
-    const periods = recording(found[0]).frames.map((f) => f.period), options = { height: 180, hooks: { draw: [marker] } };
+    const periods = recording(found[0]).frames.map((f) => f.period), options = { height: 180, hooks: { draw: [marker] }, counted: play.horizon };
     charts.push(plot($("so-far-plot"), periods, lines, options));
     if (found.length < 2) return;
     const more = {
@@ -240,7 +245,7 @@
     $("play").textContent = "Play";
   }
   function start() {
-    if (now >= longest()) now = 0;
+    if (now >= longest()) now = first;
     $("play").textContent = "Pause";
     timer = setInterval(() => {
       now += 1;

@@ -22,6 +22,7 @@ from kaizen_env.pictures.snapshot import snapshot
 
 from ...policy import Policy
 from ...rollout import run_in
+from ...window import Window
 
 MOST_COMPANIES = 200  # on more of them nobody sees anything
 MOST_NUMBERS = 1_000_000  # in all replays of a page, of about five characters each
@@ -53,7 +54,7 @@ class Recording:
 
     label: str
     policy: str
-    value: float  # end-customer value per period, mean over the episode
+    value: float  # end-customer value per period, mean over the periods that count
     frames: list[dict[str, Any]]  # one for the start, and one for every period
     why_not: str | None = None  # in place of frames: why there are none
 
@@ -87,38 +88,46 @@ def shown(network: Network, most: int = MOST_COMPANIES) -> Shown:
 
 
 def record(
-    env: BatchEnv, policy: Policy, luck: int, seed: int, label: str, part: Shown, periods: Sequence[int] | None = None
+    env: BatchEnv,
+    policy: Policy,
+    luck: int,
+    seed: int,
+    label: str,
+    part: Shown,
+    window: Window,
+    moments: Sequence[int] | None = None,
 ) -> Recording:
     """Play `policy` in one world of `env`, whose luck is fixed by `luck`; `seed` is the policy's own.
 
-    `env` has one world and was made with auto_reset=False; `periods` are those to keep, from 0 (the start) on, by
-    default all. Raises PolicyError.
+    `env` has one world and was made with auto_reset=False; `moments` are those to keep, in simulated periods from 0
+    (the start) on, by default all. A frame has the number of its period in `window`, and the sum of the money that
+    counts. Raises PolicyError.
     """
-    kept = set(range(env.horizon + 1) if periods is None else periods)
+    kept = set(range(env.horizon + 1) if moments is None else moments)
     env.reset(seeds=[luck])
-    frames = [_frame(env, part, 0.0, 0.0)] if 0 in kept else []
+    frames = [_frame(env, part, window, 0.0, 0.0)] if 0 in kept else []
     so_far = 0.0
 
     def watch(_: State, now: BatchEnv) -> None:
         nonlocal so_far
         assert now.books is not None
         value = float(end_customer_value(now.network, now.books)[0])
-        so_far += value
+        so_far += value * window.counts(now.t - 1)
         if now.t in kept:
-            frames.append(_frame(now, part, value, so_far))
+            frames.append(_frame(now, part, window, value, so_far))
 
-    episode = run_in(env, policy, [luck], seed, watch=watch)
+    episode = run_in(env, policy, [luck], seed, watch=watch, window=window)
     return Recording(label, policy.name, float(episode.end_customer_value[0]), frames)
 
 
-def kept_periods(horizon: int, part: Shown, recordings: int, most: int = MOST_NUMBERS) -> list[int]:
-    """Periods that a page of so many recordings has room for: 0, every n-th, and the last."""
+def kept_moments(horizon: int, part: Shown, recordings: int, most: int = MOST_NUMBERS) -> list[int]:
+    """Simulated periods that a page of so many recordings has room for: 0, every n-th, and the last."""
     numbers = recordings * (7 * len(part.company) + 4 * part.links + 4)
     step = max(1, ceil((horizon + 1) * numbers / most))
     return sorted({0, *range(step, horizon + 1, step), horizon})
 
 
-def _frame(env: BatchEnv, part: Shown, value: float, so_far: float) -> dict[str, Any]:
+def _frame(env: BatchEnv, part: Shown, window: Window, value: float, so_far: float) -> dict[str, Any]:
     """The numbers of this moment, after the period that has just passed."""
     now, network, state = snapshot(env), env.network, env.state
     nothing = np.zeros(network.sales)
@@ -127,7 +136,7 @@ def _frame(env: BatchEnv, part: Shown, value: float, so_far: float) -> dict[str,
     in_process = np.broadcast_to(slot_sum(state.work_in_process), state.on_hand.shape)[:, 0]
     link_waste = state.link_waste[:, :, 0].mean(axis=0) if len(state.link_waste) else np.zeros(network.purchases)
     return {
-        "period": env.t,
+        "period": window.period(env.t),
         "value": value,
         "so_far": so_far,
         "waste_left": float(waste_remaining(network, state)[0]),
@@ -161,7 +170,7 @@ def _late(env: BatchEnv) -> np.ndarray:
     return np.maximum(state.backlog - new, 0.0)[:, 0]
 
 
-def stage(part: Shown, recordings: Sequence[Recording]) -> dict[str, Any]:
+def stage(part: Shown, recordings: Sequence[Recording], window: Window) -> dict[str, Any]:
     """The network and all recordings as plain data for the page; positions are shares of its width and height."""
     network = part.network
     places = place(network, AREA)
@@ -201,7 +210,9 @@ def stage(part: Shown, recordings: Sequence[Recording]) -> dict[str, Any]:
             for m in part.market
         ],
         "period_days": scenario.period_days,
-        "horizon": scenario.periods,
+        "horizon": window.periods,
+        "warm_up": window.warm_up,
+        "tail": window.tail,
         "wastes": bool(network.waste.initial.any() or network.link_waste.initial.any()),
         # The stock, in periods of usual output, that is drawn largest.
         "largest_cover": _rounded(np.quantile(cover, 0.98)),

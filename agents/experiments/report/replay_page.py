@@ -11,6 +11,7 @@ from kaizen_env import BatchEnv, DescriptionError
 
 from ...policy import Policy, PolicyError
 from ...rollout import SlowPolicyWarning
+from ...window import Window
 from ..comparison_tables import number
 from .page import facts, page, section
 from .replay import Recording, Shown, record, shown, stage
@@ -32,23 +33,33 @@ WASTES = '<li><i class="waste"></i>amber: the waste that is left, of today\'s</l
 
 
 def tried(
-    env: BatchEnv, make: Any, luck: int, seed: int, label: str, called: str, part: Shown | None, periods: Sequence[int]
+    env: BatchEnv,
+    make: Any,
+    luck: int,
+    seed: int,
+    label: str,
+    called: str,
+    part: Shown | None,
+    window: Window,
+    moments: Sequence[int],
 ) -> Recording:
     """A recording of the policy that `make()` gives; where it fails, one that says why."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SlowPolicyWarning)  # it was told when the policy was evaluated
             policy: Policy = make()
-            found = record(env, policy, luck, seed, label, part or shown(env.network), periods)
+            found = record(env, policy, luck, seed, label, part or shown(env.network), window, moments)
     except (PolicyError, DescriptionError) as error:
         return Recording.missing(label, called, " ".join(str(error).split()))
     found.policy = called
     return found
 
 
-def replay(part: Shown, recordings: Sequence[Recording], pair: tuple[int, int], kept: Sequence[int]) -> tuple[str, Any]:
+def replay(
+    part: Shown, recordings: Sequence[Recording], pair: tuple[int, int], window: Window, kept: Sequence[int]
+) -> tuple[str, Any]:
     """HTML of the replay, and the data that moves it; `pair` are the recordings to begin with, left and right."""
-    data = stage(part, recordings) | {"pair": list(pair)}
+    data = stage(part, recordings, window) | {"pair": list(pair)}
     sides = ("left", "right") if len(recordings) > 1 else ("shown",)
     told = []
     if data["left_out"]:
@@ -57,8 +68,10 @@ def replay(part: Shown, recordings: Sequence[Recording], pair: tuple[int, int], 
             f"Of {companies:,} companies the {len(part.company)} with the largest flow of goods (by standard cost) are"
             " drawn; money counts all of them."
         )
-    if len(kept) < part.network.scenario.periods + 1:
-        told.append(f"Of {part.network.scenario.periods} periods {len(kept) - 1} are kept; sums of money count all.")
+    if len(kept) < window.length + 1:
+        told.append(f"Of {window.length} periods {len(kept) - 1} are kept; sums of money count all that are counted.")
+    if window.length > window.periods:
+        told.append(f"Counted are {window}; what is not counted is grey.")
     told.append("Supply from outside the network is not drawn; a company's waste includes that of its purchase links.")
     html = f"""<div id="replay-box">
 <div class="controls">
@@ -80,10 +93,15 @@ def replay(part: Shown, recordings: Sequence[Recording], pair: tuple[int, int], 
 
 
 def replay_page(
-    title: str, part: Shown, recordings: Sequence[Recording], kept: Sequence[int], made: Mapping[str, str]
+    title: str,
+    part: Shown,
+    recordings: Sequence[Recording],
+    window: Window,
+    kept: Sequence[int],
+    made: Mapping[str, str],
 ) -> str:
     """A page of replays alone; `made` says how it was made, names and texts."""
-    html, data = replay(part, recordings, (0, min(1, len(recordings) - 1)), kept)
+    html, data = replay(part, recordings, (0, min(1, len(recordings) - 1)), window, kept)
     scenario = part.network.scenario
     days = f"{scenario.period_days:g} day{'' if scenario.period_days == 1 else 's'}"
     cards = "".join(
@@ -94,7 +112,7 @@ def replay_page(
     body = "\n".join(
         (
             f"<header>\n<h1>{escape(title)}</h1>\n"
-            f'<p class="quiet">{escape(scenario.title or scenario.name)}, one world, {scenario.periods} periods of'
+            f'<p class="quiet">{escape(scenario.title or scenario.name)}, one world, {window.periods} periods of'
             f' {days}; end-customer value</p>\n<dl class="cards">{cards}</dl>\n</header>',
             section("replay", "Replay", html),
             section("made", "How this was made", facts(made)),

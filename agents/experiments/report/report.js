@@ -4,6 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const SHADE = "rgba(128, 128, 128, 0.16)";
   const INK = css("--ink"), QUIET = css("--quiet"), LINE = css("--line"), ACCENT = css("--accent");
   const COLOURS = ["#c2571a", "#7a5195", "#2e8b57", "#b5179e", "#9a7500", "#3a86c8", "#8a5a44", "#5f7d00"];
 
@@ -62,8 +63,22 @@
 
   // --- lines over time --------------------------------------------------------------------------------------------
 
+  /** Grey before and after the periods that count. */
+  function shadeUncounted(u, periods) {
+    const [low, high] = [u.scales.x.min, u.scales.x.max];
+    u.ctx.save();
+    u.ctx.fillStyle = SHADE;
+    for (const [from, to] of [[low, Math.min(0, high)], [Math.max(periods, low), high]]) {
+      if (to <= from) continue;
+      const x = u.valToPos(from, "x", true);
+      u.ctx.fillRect(x, u.bbox.top, u.valToPos(to, "x", true) - x, u.bbox.height);
+    }
+    u.ctx.restore();
+  }
+
   /** A chart of `lines` ({label, values, stroke, dash}) over `x`; redrawn as wide as its box. */
-  function plot(box, x, lines, { height = 240, xLabel = "period", legend = true, hooks = {} } = {}) {
+  function plot(box, x, lines, { height = 240, xLabel = "period", legend = true, hooks = {}, counted } = {}) {
+    if (counted) hooks = { ...hooks, drawClear: [(u) => shadeUncounted(u, counted)] };
     const axis = { stroke: QUIET, grid: { stroke: LINE, width: 1 }, ticks: { stroke: LINE, width: 1 }, font: "12px system-ui" };
     const chart = new uPlot({
       width: Math.max(box.clientWidth, 200),
@@ -136,7 +151,7 @@
       const kind = kinds[$("waste-kind").value];
       $("waste-plot").replaceChildren();
       const lines = names.map((regime) => ({ label: regime, values: regimes[regime][kind], ...styleOf(regime, names) }));
-      plot($("waste-plot"), periods, lines, { height: 280 });
+      plot($("waste-plot"), periods, lines, { height: 280, counted: data.waste.counted });
     }
     $("waste-kind").addEventListener("change", draw);
     draw();
