@@ -19,21 +19,26 @@ def production_orders(network: Network, state: State, order: Array) -> Array:
 
     `order` is a quantity, an order-up-to level over the inventory position, or one over the echelon position,
     as the scenario's `replenishment` says. With `ordering: cascade` companies order from the market upwards,
-    each after its customers' orders of this period have reached it.
+    each after its customers' orders of this period have reached it. Bankrupt companies order nothing.
     """
-    xp = network.xp
     kind = network.scenario.replenishment
     if kind == "quantity":
-        made = xp.maximum(order, 0.0)
-    elif kind == "order_up_to":
-        made = xp.maximum(order - inventory_position(network, state), 0.0)
-        if network.scenario.ordering == "cascade":
-            # Each pass carries orders one company further up; the longest way needs `depth` passes.
-            for _ in range(network.depth - 1):
-                made = xp.maximum(order - inventory_position(network, state) + _asked(network, made), 0.0)
-    else:
+        return _placed(network, state, order)
+    if kind == "echelon_order_up_to":
         # An echelon position sees the end demand already, so the order of ordering does not change it.
-        made = xp.maximum(order - echelon_position(network, state), 0.0)
+        return _placed(network, state, order - echelon_position(network, state))
+    missing = order - inventory_position(network, state)
+    made = _placed(network, state, missing)
+    if network.scenario.ordering == "cascade":
+        # Each pass carries orders one company further up; the longest way needs `depth` passes.
+        for _ in range(network.depth - 1):
+            made = _placed(network, state, missing + _asked(network, made))
+    return made
+
+
+def _placed(network: Network, state: State, missing: Array) -> Array:
+    """What companies order where so many units are missing: never a negative quantity, nothing of the bankrupt."""
+    made = network.xp.maximum(missing, 0.0)
     return made * state.alive if network.mortal else made
 
 

@@ -406,6 +406,25 @@ def test_bankruptcy_is_for_good() -> None:
     assert t.states.alive[:, 1, 0].tolist() == [1, 1, 1, 1]
 
 
+def test_no_supplier_orders_for_a_bankrupt_customer() -> None:
+    """In cascade the mill answers the bakery's order of this period; a bankrupt bakery orders nothing.
+
+    The mill has 20 on hand, 8 inputs and 20 / 0.9 under way, a position of 50.22; up to 60 it orders 9.78. The bakery
+    has 4 on hand, flour for 10 loaves under way and owes 10, a position of 4; up to 20 it orders 16 loaves, and the
+    mill 32 flour more. Seen to fail: with `alive` applied after the passes of cascade ordering only.
+    """
+    data = chain(replenishment="order_up_to", ordering="cascade")
+    data["companies"][1] |= {"credit_limit": 1000}
+    data["trade_links"][0] |= {"order_lead_time": 0}
+    network = build(load_scenario(data))
+    luck = constant_luck(network, 1, worlds=2)
+    state = initial_state(network, luck.demand[0])
+    state = state._replace(alive=np.array([[1.0, 1.0], [1.0, 0.0]]))
+    _, flows, _ = step(network, state, ordering(60, 20)(network, state, 0), luck.period(0))
+    own = 60 - (20 + 8 + 20 / 0.9)
+    np.testing.assert_allclose(flows.ordered, [[own + 32, own], [16, 0]])
+
+
 def test_disruptions_take_capacity_away() -> None:
     """Seen to fail: with an outage of an unlimited capacity computed as infinity times a share."""
     data = chain(disruptions=[{"name": "strike", "company": "bakery", "probability": 1, "duration": 1000}])
