@@ -7,6 +7,8 @@ twins are threshold models; who they see is who they trade with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,8 @@ from ..dynamics.improvement import neighbours_mean
 from ..luck import draw
 from ..network import Network
 from ..simulation import simulate
-from .results import Result
+from .reading import Entry
+from .results import Result, Unplayable, played
 
 EXACT = 1e-9  # relative
 SHORT_PERIODS = (1 / 8, 1 / 16, 1 / 32)  # of the unit of time, to come near Bass's continuous curve
@@ -105,9 +108,14 @@ def normal_thresholds(companies: int, mean: np.ndarray, sd: np.ndarray) -> np.nd
 
 
 def settled_share(mean: float, sd: float, shift: float = 0.0) -> float:
-    """Where x ← Φ((x − mean)/sd) + shift comes to rest from 0: Granovetter's infinite crowd."""
+    """Where x ← Φ((x − mean)/sd) + shift comes to rest from 0: Granovetter's infinite crowd.
+
+    Raises `Unplayable` without a spread: a step has no normal distribution.
+    """
     from scipy.special import ndtr
 
+    if sd == 0:
+        raise Unplayable("thresholds with a standard deviation of 0 have no normal distribution")
     share = 0.0
     for _ in range(100_000):
         after = min(max(float(ndtr((share - mean) / sd)) + shift, 0.0), 1.0)
@@ -131,7 +139,7 @@ def contagion(companies: int, edges: Any, seed: Sequence[int], thresholds: Seque
     return spread(build(scenario(companies, edges)), rule, companies + 1, start)
 
 
-def unravelling(companies: int, edges: Any, least: Sequence[int]) -> np.ndarray:
+def unravelling(companies: int, edges: Any, least: Sequence[float]) -> np.ndarray:
     """Open twins at last when all begin open, and one stays so while at least so many partners' are: a world each."""
     partners = np.bincount(np.asarray(edges).ravel(), minlength=companies)[:, None]
 
@@ -144,16 +152,145 @@ def unravelling(companies: int, edges: Any, least: Sequence[int]) -> np.ndarray:
 
 
 def check(data: dict[str, Any]) -> list[Result]:
-    """Every curve, crowd and graph of `adoption.json`."""
-    source = data.get("source", "")
+    """Every curve, crowd and graph of `adoption.json`; what the model cannot play is skipped with the reason.
+
+    Raises ValueError that names the place of what is broken.
+    """
+    file = Entry(data)
+    source = file.label("source", "")
     rows: list[Result] = []
-    for case in data.get("bass", []):
-        rows.extend(_bass_rows(case["p"], case["q"], case.get("discrete_map_period1", {}), case.get("F", {}), source))
-    if data.get("granovetter"):
-        rows.extend(_granovetter_rows(data["granovetter"], source))
-    rows.extend(_threshold_rows(data.get("network_threshold", []), source))
-    rows.extend(_core_rows(data.get("kcore", []), source))
+    for case in _cases(file, "bass"):
+        rows.extend(played([Bass.of(case)], lambda one: _bass_rows(one[0], source), _title, source))
+    crowds = [Crowd.of(case) for case in _cases(file, "granovetter")]
+    if crowds:
+        rows.extend(played(crowds, partial(_granovetter_rows, source), _title, source))
+    rows.extend(_threshold_rows([Threshold.of(case) for case in _cases(file, "network_threshold")], source))
+    rows.extend(_core_rows([Core.of(case) for case in _cases(file, "kcore")], source))
     return rows
+
+
+@dataclass(frozen=True)
+class Bass:
+    """Adopted shares by time: of Bass's map with a period of 1, and of his curve."""
+
+    innovation: float
+    imitation: float
+    map: dict[str, float]
+    curve: dict[str, float]
+
+    @staticmethod
+    def of(case: Entry) -> Bass:
+        shares = (_by_time(case, key) for key in ("discrete_map_period1", "F"))
+        return Bass(case["p"].number(), case["q"].number(), *shares)
+
+    @property
+    def name(self) -> str:
+        return f"Bass p={self.innovation:g} q={self.imitation:g}"
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Companies with normal thresholds, and how many open their twin in the end."""
+
+    mean: float
+    sd: float
+    adopters: float  # of 100
+    share: float  # of infinitely many
+
+    @staticmethod
+    def of(case: Entry) -> Crowd:
+        return Crowd(
+            case["mean"].number(),
+            case["sd"].number(0),
+            case["final_N100_quantile_thresholds"].number(0),
+            case["final_fraction_infinite"].number(0),
+        )
+
+    @property
+    def name(self) -> str:
+        return f"thresholds of sd {self.sd:g}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Companies that see whom they trade with."""
+
+    name: str
+    edges: tuple[tuple[int, int], ...]
+
+    @staticmethod
+    def of(case: Entry) -> Graph:
+        edges = []
+        for entry in case["edges"]:
+            ends = _nodes(entry)
+            if len(ends) != 2:
+                raise entry.refused("a pair of companies is needed")
+            edges.append((ends[0], ends[1]))
+        if not edges:
+            raise case["edges"].refused("at least one edge is needed")
+        return Graph(case["graph"].text(), tuple(edges))
+
+    @property
+    def companies(self) -> int:
+        return 1 + max(max(edge) for edge in self.edges)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A spread from `seed` over a graph: who has an open twin in the end, and after how many steps."""
+
+    graph: Graph
+    seed: tuple[int, ...]
+    threshold: float  # share of partners
+    adopters: tuple[int, ...]
+    steps: int
+
+    @staticmethod
+    def of(case: Entry) -> Threshold:
+        graph, seed = Graph.of(case), tuple(_nodes(case["seed"]))
+        if any(node >= graph.companies for node in seed):
+            raise case["seed"].refused(f"companies from 0 to {graph.companies - 1} are needed")
+        adopters = tuple(_nodes(case["final_adopters"]))
+        return Threshold(graph, seed, case["threshold"].number(), adopters, case["steps"].whole())
+
+    @property
+    def name(self) -> str:
+        return f"{self.graph.name}, threshold {self.threshold:.3g}"
+
+
+@dataclass(frozen=True)
+class Core:
+    """The largest group in which each company has at least k partners."""
+
+    graph: Graph
+    k: float
+    adopters: tuple[int, ...]
+
+    @staticmethod
+    def of(case: Entry) -> Core:
+        return Core(Graph.of(case), case["k"].number(), tuple(_nodes(case["max_equilibrium_adopters"])))
+
+    @property
+    def name(self) -> str:
+        return f"{self.k:g}-core of {self.graph.name} ({len(self.adopters)})"
+
+
+def _cases(file: Entry, name: str) -> list[Entry]:
+    return list(file[name]) if name in file else []
+
+
+def _nodes(entry: Entry) -> list[int]:
+    return [node.whole() for node in entry]
+
+
+def _by_time(case: Entry, name: str) -> dict[str, float]:
+    """Shares by the time at which they are reached."""
+    if name not in case:
+        return {}
+    for time in case[name].fields():
+        if not time.isdecimal():
+            raise ValueError(f"{case[name].path}: the key '{time}' is not a whole number of periods")
+    return {time: entry.number() for time, entry in case[name].fields().items()}
 
 
 def builtin() -> list[Result]:
@@ -162,34 +299,24 @@ def builtin() -> list[Result]:
 
     times = np.array([1, 5, 10, 20])
     curve = dict(zip(map(str, times), bass_curve(0.03, 0.38, times).tolist(), strict=True))
-    rows = _bass_rows(0.03, 0.38, {}, curve, "Bass (1969), closed form")
+    rows = _bass_rows(Bass(0.03, 0.38, {}, curve), "Bass (1969), closed form")
     alone = bass(0.1, 0.0, 20)
     rows.extend(_row(f"training alone, period {t}", "geometric", 1.0 - 0.9**t, alone[t], EXACT) for t in (1, 5, 10, 20))
     rows.extend(_crowd_rows(np.array([0.25, 0.25]), np.array([0.1, 0.2]), "Granovetter (1978), fixed point"))
-    line = [(i, i + 1) for i in range(9)]
-    cases = [
-        {"graph": "line of 10", "edges": line, "seed": [0], "threshold": 0.5, "final_adopters": range(10), "steps": 9},
-        {"graph": "line of 10", "edges": line, "seed": [0], "threshold": 0.51, "final_adopters": [0], "steps": 0},
-    ]
+    graph = Graph("line of 10", tuple((i, i + 1) for i in range(9)))
+    cases = [Threshold(graph, (0,), 0.5, tuple(range(10)), 9), Threshold(graph, (0,), 0.51, (0,), 0)]
     rows.extend(_threshold_rows(cases, "Morris (2000): a line follows up to one half"))
     club = networkx.karate_club_graph()
     core = networkx.core_number(club)
-    cases = [
-        {
-            "graph": "karate",
-            "edges": list(club.edges),
-            "k": k,
-            "max_equilibrium_adopters": [i for i in core if core[i] >= k],
-        }
-        for k in range(1, 6)
-    ]
-    rows.extend(_core_rows(cases, "Seidman (1983), networkx"))
+    graph = Graph("karate", tuple(club.edges))
+    cores = [Core(graph, k, tuple(i for i in core if core[i] >= k)) for k in range(1, 6)]
+    rows.extend(_core_rows(cores, "Seidman (1983), networkx"))
     return rows
 
 
-def _bass_rows(p: float, q: float, mapped: Any, curve: Any, source: str) -> list[Result]:
-    name = f"Bass p={p:g} q={q:g}"
-    last = max(map(int, [*mapped, *curve]), default=1)
+def _bass_rows(case: Bass, source: str) -> list[Result]:
+    name, p, q, mapped, curve = case.name, case.innovation, case.imitation, case.map, case.curve
+    last = max(map(int, ["1", *mapped, *curve]))
     got = bass(p, q, last)
     rows = [_row(f"{name}, map at {t}", source, want, got[int(t)], EXACT * want) for t, want in mapped.items()]
     # The error falls in proportion to the period, so two periods give a better value (Richardson), and two such
@@ -202,14 +329,14 @@ def _bass_rows(p: float, q: float, mapped: Any, curve: Any, source: str) -> list
     return rows
 
 
-def _granovetter_rows(cases: list[dict[str, Any]], source: str) -> list[Result]:
-    mean, sd = (np.array([case[key] for case in cases]) for key in ("mean", "sd"))
+def _granovetter_rows(source: str, crowds: Sequence[Crowd]) -> list[Result]:
+    mean, sd = (np.array([getattr(crowd, key) for crowd in crowds]) for key in ("mean", "sd"))
     found = granovetter(normal_thresholds(100, mean, sd), periods=200)
     rows = [
-        _row(f"100 thresholds of sd {case['sd']:g}, adopters", source, case["final_N100_quantile_thresholds"], got, 0.0)
-        for case, got in zip(cases, found.tolist(), strict=True)
+        _row(f"100 {crowd.name}, adopters", source, crowd.adopters, got, 0.0)
+        for crowd, got in zip(crowds, found.tolist(), strict=True)
     ]
-    return [*rows, *_crowd_rows(mean, sd, source, [case["final_fraction_infinite"] for case in cases])]
+    return [*rows, *_crowd_rows(mean, sd, source, [crowd.share for crowd in crowds])]
 
 
 def _crowd_rows(mean: np.ndarray, sd: np.ndarray, source: str, shares: list[float] | None = None) -> list[Result]:
@@ -224,41 +351,46 @@ def _crowd_rows(mean: np.ndarray, sd: np.ndarray, source: str, shares: list[floa
     return rows
 
 
-def _threshold_rows(cases: list[dict[str, Any]], source: str) -> list[Result]:
-    rows = []
-    for same in _alike(cases, "graph", "seed"):
-        first = same[0]
-        states = contagion(_size(first), first["edges"], first["seed"], [case["threshold"] for case in same])
+def _threshold_rows(cases: Sequence[Threshold], source: str) -> list[Result]:
+    """Cases that share a graph and a seed run as worlds of one batch."""
+
+    def play(same: Sequence[Threshold]) -> list[Result]:
+        graph = same[0].graph
+        states = contagion(graph.companies, graph.edges, same[0].seed, [case.threshold for case in same])
+        rows = []
         for world, case in enumerate(same):
-            name = f"{case['graph']}, threshold {case['threshold']:.3g}"
-            wrong = _differing(states[-1, :, world], case["final_adopters"])
+            wrong = _differing(states[-1, :, world], case.adopters)
             steps = int((states[1:, :, world] != states[:-1, :, world]).any(axis=1).sum())
-            rows.append(_row(f"{name}, companies that differ", source, 0, wrong, 0.0))
-            rows.append(_row(f"{name}, steps", source, case["steps"], steps, 0.0))
-    return rows
+            rows.append(_row(f"{case.name}, companies that differ", source, 0, wrong, 0.0))
+            rows.append(_row(f"{case.name}, steps", source, case.steps, steps, 0.0))
+        return rows
 
-
-def _core_rows(cases: list[dict[str, Any]], source: str) -> list[Result]:
-    rows = []
-    for same in _alike(cases, "graph"):
-        left = unravelling(_size(same[0]), same[0]["edges"], [case["k"] for case in same])
-        for world, case in enumerate(same):
-            wrong = _differing(left[:, world], case["max_equilibrium_adopters"])
-            name = f"{case['k']}-core of {case['graph']} ({len(case['max_equilibrium_adopters'])})"
-            rows.append(_row(f"{name}, companies that differ", source, 0, wrong, 0.0))
-    return rows
-
-
-def _alike(cases: list[dict[str, Any]], *keys: str) -> list[list[dict[str, Any]]]:
-    """Cases that share a graph (and a seed): they run as worlds of one batch."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[Any, list[Threshold]] = {}
     for case in cases:
-        groups.setdefault(str([case[key] for key in (*keys, "edges")]), []).append(case)
-    return list(groups.values())
+        groups.setdefault((case.graph, case.seed), []).append(case)
+    return [row for same in groups.values() for row in played(same, play, _title, source)]
 
 
-def _size(case: dict[str, Any]) -> int:
-    return 1 + max(node for edge in case["edges"] for node in edge)
+def _core_rows(cases: Sequence[Core], source: str) -> list[Result]:
+    """Cases that share a graph run as worlds of one batch."""
+
+    def play(same: Sequence[Core]) -> list[Result]:
+        graph = same[0].graph
+        left = unravelling(graph.companies, graph.edges, [case.k for case in same])
+        wrong = [_differing(left[:, world], case.adopters) for world, case in enumerate(same)]
+        return [
+            _row(f"{case.name}, companies that differ", source, 0, off, 0.0)
+            for case, off in zip(same, wrong, strict=True)
+        ]
+
+    groups: dict[Graph, list[Core]] = {}
+    for case in cases:
+        groups.setdefault(case.graph, []).append(case)
+    return [row for same in groups.values() for row in played(same, play, _title, source)]
+
+
+def _title(case: Bass | Crowd | Threshold | Core) -> str:
+    return f"adoption: {case.name}"
 
 
 def _differing(states: np.ndarray, wanted: Iterable[int]) -> int:

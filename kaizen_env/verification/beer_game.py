@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,8 @@ from ..luck import draw
 from ..network import Network
 from ..replenishment import echelon_position, inventory_position, pipeline
 from ..simulation import Policy, Trajectory, no_effort, simulate
-from .results import Result
+from .reading import Entry
+from .results import Result, Unplayable, played
 
 STAGES = ("retailer", "wholesaler", "distributor", "factory")
 SOURCE = "Sterman (1989)"
@@ -32,6 +34,7 @@ ECHELON_LAG = (4.0, 6.0, 8.0, 9.0)  # weeks of end demand that a stage and every
 BENCHMARK_LEVELS = (28.0, 28.0, 28.0, 20.0)  # S' of the benchmark; the file gives it in words only
 PUBLISHED = (46.0, 50.0, 54.0, 54.0)  # cost by stage of the benchmark, Sterman (1989)
 CLAIRVOYANT = 158.0  # least cost with full foresight (linear programme), orders of weeks 1-4 forced
+VIEWS = ("local_incoming_orders", "shared_customer_demand_local_position", "shared_twin_echelon_position")
 FORCED = 4.0  # what every stage orders in these weeks
 TOLERANCE = 1e-9  # relative; the game is deterministic
 
@@ -50,14 +53,15 @@ class Board:
     shipping: int = 2  # weeks
 
     @staticmethod
-    def of(parameters: Mapping[str, Any]) -> Board:
+    def of(parameters: Entry) -> Board:
+        """The board of a file. Raises ValueError that names the place of what is broken."""
         return Board(
-            weeks=parameters["weeks"],
-            stock=parameters["initial_inventory"],
-            pipeline=parameters["pipeline_initial"],
-            holding=parameters["holding"],
-            backlog=parameters["backlog"],
-            shipping=parameters["shipping_delay_weeks"],
+            weeks=parameters["weeks"].whole(1),
+            stock=parameters["initial_inventory"].number(0),
+            pipeline=parameters["pipeline_initial"].number(0),
+            holding=parameters["holding"].number(0),
+            backlog=parameters["backlog"].number(0),
+            shipping=parameters["shipping_delay_weeks"].whole(),
         )
 
     def scenario(self, replenishment: str, smoothing: float) -> Scenario:
@@ -184,40 +188,82 @@ def moving_average(weeks: int, lag: Sequence[float], shared: bool, before: float
 
 
 def check(data: dict[str, Any]) -> list[Result]:
-    """Every policy that `beer_game.json` has, and that none beats the clairvoyant bound."""
-    board, given, source = Board.of(data["parameters"]), data["results"], data.get("source", SOURCE)
+    """Every policy that `beer_game.json` has, and that none beats the clairvoyant bound.
+
+    A policy that the model cannot play is skipped with the reason. Raises ValueError that names the place of what is
+    broken.
+    """
+    file = Entry(data)
+    board, given, source = Board.of(file["parameters"]), file["results"], file.label("source", SOURCE)
     benchmark = sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0)
     rows: list[Result] = []
-    played: dict[str, Play] = {}
-    if case := given.get("sterman_benchmark"):
-        played["benchmark"] = board.play(forced(benchmark, nothing))
-        rows.extend(_rows("benchmark", source, played["benchmark"], case))
-        published = {"cost_by_stage": case["published_by_stage"], "total": case["published_total"]}
-        rows.extend(_rows("benchmark as published", SOURCE, played["benchmark"], published))
-    if case := given.get("sterman_average_human_parameters"):
-        human = sterman_rule([case["S_prime"]] * len(STAGES), case["alpha_S"], case["beta"])
-        played["average human rule"] = board.play(forced(human, nothing), smoothing=case["theta"])
-        rows.extend(_rows("average human rule", source, played["average human rule"], case))
-    if case := given.get("pass_through_order_equals_incoming"):
+    costs: dict[str, float] = {}  # of the policies played so far
+
+    def compare(name: str, play: Callable[[], Play], *cases: tuple[str, str, dict[str, Any]]) -> None:
+        """Rows for a policy: what each of `cases` (name, source, numbers) says of its game."""
+
+        def played_rows(plays: Sequence[Callable[[], Play]]) -> list[Result]:
+            game = plays[0]()
+            costs[name] = float(game.cost.sum())
+            return [row for title, where, case in cases for row in _rows(title, where, game, case)]
+
+        rows.extend(played([play], played_rows, lambda _: f"beer game: {name}", source))
+
+    if "sterman_benchmark" in given:
+        case = given["sterman_benchmark"]
+        published = {
+            "cost_by_stage": _by_stage(case["published_by_stage"]),
+            "total": case["published_total"].number(0),
+        }
+        compare(
+            "benchmark",
+            lambda: board.play(forced(benchmark, nothing)),
+            ("benchmark", source, _numbers(case)),
+            ("benchmark as published", SOURCE, published),
+        )
+    if "sterman_average_human_parameters" in given:
+        case = given["sterman_average_human_parameters"]
+        target, stock, line, theta = (case[key].number(0) for key in ("S_prime", "alpha_S", "beta", "theta"))
+        human = sterman_rule([target] * len(STAGES), stock, line)
+        name = "average human rule"
+        compare(name, lambda: board.play(forced(human, nothing), smoothing=theta), (name, source, _numbers(case)))
+    if "pass_through_order_equals_incoming" in given:
         last_order = forced(lambda network, state: by_stage(network, state.forecast), nothing)
-        played["pass-through"] = board.play(last_order, smoothing=1.0)
-        rows.extend(_rows("pass-through", source, played["pass-through"], case))
-    for average, cases in given.get("order_up_to_local_vs_shared", {}).get("results", {}).items():
-        for view, case in cases.items():
-            name = f"{average} {view.replace('_', ' ')}"
-            played[name] = _order_up_to(board, int(average.removeprefix("MA")), view)
-            named = {"cost_by_stage": case["by_stage"], "total": case["total"], "peak_orders": case["peak"]}
-            rows.extend(_rows(name, source, played[name], named))
-    if played and (bound := given.get("clairvoyant_lp_forced4")):
-        best = min(played, key=lambda name: played[name].cost.sum())
-        name = f"no forced policy beats foresight (best: {best})"
-        rows.append(_row(name, source, bound["total"], played[best].cost.sum(), "at_least"))
-    if case := given.get("benchmark_not_forced"):
-        free = board.play(lambda network, state, t: no_effort(network, benchmark(network, state)))
-        rows.extend(_rows("benchmark, not forced", source, free, case))
-        if bound := given.get("clairvoyant_lp_forced0"):
-            rows.append(_row("benchmark, not forced: foresight", source, bound["total"], free.cost.sum(), "at_least"))
+        numbers = _numbers(given["pass_through_order_equals_incoming"])
+        compare("pass-through", lambda: board.play(last_order, smoothing=1.0), ("pass-through", source, numbers))
+    if "order_up_to_local_vs_shared" in given and "results" in given["order_up_to_local_vs_shared"]:
+        for average, cases in given["order_up_to_local_vs_shared"]["results"].fields().items():
+            for view, case in cases.fields().items():
+                name = f"{average} {view.replace('_', ' ')}"
+                told = {"cost_by_stage": _by_stage(case["by_stage"]), "peak_orders": _by_stage(case["peak"])}
+                numbers = told | {"total": case["total"].number(0)}
+                compare(name, partial(_order_up_to, board, average, view), (name, source, numbers))
+    if costs and "clairvoyant_lp_forced4" in given:
+        best = min(costs, key=lambda name: costs[name])
+        bound = given["clairvoyant_lp_forced4"]["total"].number(0)
+        rows.append(_row(f"no forced policy beats foresight (best: {best})", source, bound, costs[best], "at_least"))
+    if "benchmark_not_forced" in given:
+        name = "benchmark, not forced"
+        numbers = _numbers(given["benchmark_not_forced"])
+        free = partial(board.play, lambda network, state, t: no_effort(network, benchmark(network, state)))
+        compare(name, free, (name, source, numbers))
+        if name in costs and "clairvoyant_lp_forced0" in given:
+            bound = given["clairvoyant_lp_forced0"]["total"].number(0)
+            rows.append(_row(f"{name}: foresight", source, bound, costs[name], "at_least"))
     return rows
+
+
+def _by_stage(entry: Entry) -> list[float]:
+    numbers = entry.numbers()
+    if len(numbers) != len(STAGES):
+        raise entry.refused(f"one number for each of {len(STAGES)} stages is needed")
+    return numbers
+
+
+def _numbers(case: Entry) -> dict[str, Any]:
+    """What a case of a file says of a game, by the keys of `_rows`."""
+    lists = {key: _by_stage(case[key]) for key in ("cost_by_stage", "peak_orders", "order_var") if key in case}
+    return lists | {"total": case["total"].number(0)}
 
 
 def builtin() -> list[Result]:
@@ -226,16 +272,21 @@ def builtin() -> list[Result]:
     played = board.play(forced(sterman_rule(BENCHMARK_LEVELS, 1.0, 1.0), nothing))
     case = {"cost_by_stage": PUBLISHED, "total": sum(PUBLISHED)}
     rows = _rows("published benchmark", SOURCE, played, case)
-    shared = _order_up_to(board, 1, "shared_twin_echelon_position")
+    shared = _order_up_to(board, "MA1", "shared_twin_echelon_position")
     foresight = "linear programme with full foresight"
     rows.append(_row("published bound, met by the echelon on end demand", foresight, CLAIRVOYANT, shared.cost.sum()))
     return rows
 
 
-def _order_up_to(board: Board, weeks: int, view: str) -> Play:
-    """Order-up-to with a moving average, by the name that the file gives the view."""
+def _order_up_to(board: Board, average: str, view: str) -> Play:
+    """Order-up-to with a moving average, by the names that the file gives average and view. Raises `Unplayable`."""
+    weeks = average.removeprefix("MA")
+    if not weeks.isdecimal() or int(weeks) < 1:
+        raise Unplayable(f"the check has moving averages of whole weeks (MA1, MA2, …), and no '{average}'")
+    if view not in VIEWS:
+        raise Unplayable(f"the check has no view '{view}'; it has {', '.join(VIEWS)}")
     echelon, shared = view == "shared_twin_echelon_position", view != "local_incoming_orders"
-    level = moving_average(weeks, ECHELON_LAG if echelon else LAG, shared, board.pipeline)
+    level = moving_average(int(weeks), ECHELON_LAG if echelon else LAG, shared, board.pipeline)
     position = echelon_position if echelon else inventory_position
     replenishment = "echelon_order_up_to" if echelon else "order_up_to"
     return board.play(forced(level, position), replenishment, smoothing=1.0)

@@ -26,7 +26,7 @@ from ..luck import from_demand, stream
 from ..network import Network
 from ..simulation import no_effort, simulate
 from .reading import Entry
-from .results import Result
+from .results import Result, Unplayable, played
 from .sampling import SEED
 
 MEAN = 100.0  # of demand, units per period
@@ -122,7 +122,7 @@ class Forecaster:
 def orders_placed(cell: Cell, shared: bool, demand: np.ndarray) -> np.ndarray:
     """Orders that every stage places against `demand` (periods, worlds), once the start is forgotten.
 
-    Returns (periods, stages, worlds). Raises ValueError where an order is cut at 0, so that orders are no linear
+    Returns (periods, stages, worlds). Raises `Unplayable` where an order is cut at 0, so that orders are no linear
     filter of demand.
     """
     network = chain(cell.stages, shared)
@@ -131,7 +131,7 @@ def orders_placed(cell: Cell, shared: bool, demand: np.ndarray) -> np.ndarray:
     assert run.flows is not None
     orders = run.flows.ordered[cell.settled :]
     if not (orders > 0).all():
-        raise ValueError(f"{cell}: an order is cut at 0; the chain is linear only while all orders are positive")
+        raise Unplayable("an order is cut at 0; the chain is linear only while all orders are positive")
     return orders
 
 
@@ -156,40 +156,53 @@ def variance_ratio(coefficients: np.ndarray, correlation: float = 0.0) -> float:
     return float(coefficients @ correlation**lags @ coefficients)
 
 
-def measured_ratio(cell: Cell, shared: bool, expected: float, name: str) -> float:
+def measured_ratio(cell: Cell, shared: bool, name: str) -> float:
     """The same for the last stage, from orders placed under demand N(100, 1).
 
     Where a ratio is so large that an order would be cut at 0, demand varies less; the ratio does not depend on it.
     """
     worlds, periods = SAMPLES
-    sd = min(1.0, MEAN / (10 * math.sqrt(expected)))
+    sd = min(1.0, MEAN / (10 * math.sqrt(variance_ratio(filter_of(cell, shared)[:, -1]))))
     demand = stream(SEED, 0, name).normal(MEAN, sd, (cell.settled + periods, worlds))
     orders = orders_placed(cell, shared, demand)
     return float(orders[:, -1].var() / demand[cell.settled :].var())
 
 
 def check(data: dict) -> list[Result]:
-    """Rows for every cell of the tables of a file. Raises ValueError that names the place of what cannot be used."""
+    """Rows for every cell of the tables of a file; a cell that the model cannot play is skipped with the reason.
+
+    Raises ValueError that names the place of what is broken.
+    """
     file = Entry(data)
     tables = [name for name in TABLES if name in file]
     if not tables:
         raise file.refused(f"at least one of the tables {', '.join(TABLES)} is needed")
     source = file.label("source", "the file").split("(formulas")[0].split(";")[0].strip()
-    rows = [row for name in tables for entry in file[name] for row in _cell_rows(name, entry, source)]
+    rows = [
+        row
+        for name in tables
+        for entry in file[name]
+        for row in played([entry], lambda one, table=name: _cell_rows(table, one[0], source), _title, source)
+    ]
     return rows + (_sampled_rows(file["iid_table"], source) if "iid_table" in file else [])
+
+
+def _title(entry: Entry) -> str:
+    return read_cell(entry)[1]
 
 
 def _cell_rows(table: str, entry: Entry, source: str) -> list[Result]:
     cell, title = read_cell(entry)
-    own = filter_of(cell, shared=False)[:, -1]
+    expected = entry["decentral_exact_z0" if table == "iid_table" else "exact_z0"].number(0)
     if table != "iid_table":
         correlation = entry["rho"].number(-1) if table == "ar1_table" else 0.0
-        return [_equal(f"{title}: orders / demand", source, entry["exact_z0"], variance_ratio(own, correlation))]
-    ratio = variance_ratio(own)
-    rows = [_equal(f"{title}: own forecasts", source, entry["decentral_exact_z0"], ratio)]
+        ratio = variance_ratio(filter_of(cell, shared=False)[:, -1], correlation)
+        return [_equal(f"{title}: orders / demand", source, expected, ratio)]
+    ratio = variance_ratio(filter_of(cell, shared=False)[:, -1])
+    rows = [_equal(f"{title}: own forecasts", source, expected, ratio)]
     if "central_exact_sum" in entry:
         shared = variance_ratio(filter_of(cell, shared=True)[:, -1])
-        rows.append(_equal(f"{title}: demand shared", source, entry["central_exact_sum"], shared))
+        rows.append(_equal(f"{title}: demand shared", source, entry["central_exact_sum"].number(0), shared))
     if "decentral_lower_bound_product" in entry:
         bound = entry["decentral_lower_bound_product"].number(0)
         name = f"{title}: own forecasts, published lower bound"
@@ -197,26 +210,41 @@ def _cell_rows(table: str, entry: Entry, source: str) -> list[Result]:
     return rows
 
 
-def _equal(name: str, source: str, entry: Entry, got: float) -> Result:
-    expected = entry.number(0)
+def _equal(name: str, source: str, expected: float, got: float) -> Result:
     return Result(name, source, expected, got, EXACT * expected)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A ratio to be measured with random demand."""
+
+    cell: Cell
+    shared: bool
+    expected: float
+    name: str  # of the row, and of its luck
+
+    def rows(self, source: str) -> list[Result]:
+        got = measured_ratio(self.cell, self.shared, self.name)
+        return [Result(_sampled(self), source, self.expected, got, SAMPLED * self.expected)]
+
+
+def _sampled(sample: Sample) -> str:
+    return f"{sample.name.replace('/', ': ')}, sampled"
 
 
 def _sampled_rows(table: Entry, source: str) -> list[Result]:
     """Random demand, for the longest chains."""
     cells = sorted(table, key=lambda entry: -read_cell(entry)[0].stages)[:MOST_SAMPLED]
-    rows = []
-    for entry in cells:
-        cell, title = read_cell(entry)
+    samples = [
+        Sample(read_cell(entry)[0], shared, entry[key].number(0), f"{_title(entry)}/{how}")
+        for entry in cells
         for key, shared, how in (
             ("decentral_exact_z0", False, "own forecasts"),
             ("central_exact_sum", True, "demand shared"),
-        ):
-            if key in entry:
-                expected = entry[key].number(0)
-                got = measured_ratio(cell, shared, expected, f"{title}/{how}")
-                rows.append(Result(f"{title}: {how}, sampled", source, expected, got, SAMPLED * expected))
-    return rows
+        )
+        if key in entry
+    ]
+    return [row for sample in samples for row in played([sample], lambda one: one[0].rows(source), _sampled, source)]
 
 
 def read_cell(entry: Entry) -> tuple[Cell, str]:

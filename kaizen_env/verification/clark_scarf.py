@@ -19,7 +19,7 @@ from ..network import Network
 from ..simulation import Policy, no_effort
 from .demands import Demand, Normal, read_demand
 from .reading import Entry
-from .results import Result, skip
+from .results import Result, Unplayable, played, skip
 from .sampling import SEED, cost_per_period, estimate
 
 WORLDS, PERIODS = 1000, 400  # of a sample; a standard error of about 0.1 % of the cost
@@ -113,8 +113,23 @@ def constant(network: Network, levels: np.ndarray) -> Policy:
 
 
 def check(data: dict) -> list[Result]:
-    """Rows for every instance of a file. Raises ValueError that names the place of what cannot be used."""
-    return [row for instance in Entry(data)["instances"] for row in _check(instance)]
+    """Rows for every instance of a file; one that the model cannot play is skipped with the reason.
+
+    Raises ValueError that names the place of what is broken.
+    """
+    return [
+        row
+        for instance in Entry(data)["instances"]
+        for row in played([instance], lambda one: _check(one[0]), _name, _source(instance))
+    ]
+
+
+def _name(instance: Entry) -> str:
+    return instance.label("name", instance.path)
+
+
+def _source(instance: Entry) -> str:
+    return instance.label("source", "the file").split(";")[0]
 
 
 def _check(instance: Entry) -> list[Result]:
@@ -188,7 +203,10 @@ def cascade_control(system: Serial) -> Result:
 
 
 def read_instance(instance: Entry) -> Serial:
-    """A serial system as `clark_scarf_instances.json` gives it. Raises ValueError that names the place."""
+    """A serial system as `clark_scarf_instances.json` gives it.
+
+    Raises ValueError that names the place of what is broken, `Unplayable` for lead times or a demand that no check has.
+    """
     parameters = instance["parameters"]
     echelon = instance["optimal_echelon_base_stock"]
     levels = echelon.numbers()
@@ -205,9 +223,10 @@ def read_instance(instance: Entry) -> Serial:
         return numbers
 
     def periods(name: str, least: int) -> tuple[int, ...]:
-        numbers = per_stage(parameters[name], least)
-        if any(number != round(number) for number in numbers):
-            raise parameters[name].refused("whole periods are needed")
+        numbers = per_stage(parameters[name], 0)
+        if any(number != round(number) or number < least for number in numbers):
+            listed = ", ".join(f"{number:g}" for number in numbers)
+            raise Unplayable(f"{parameters[name].path}: {listed}; the check plays whole periods from {least} on")
         return tuple(int(number) for number in numbers)
 
     if not levels:
@@ -217,8 +236,8 @@ def read_instance(instance: Entry) -> Serial:
     else:  # a stage's own rate is what it and all stages above it add
         holding = list(np.cumsum(per_stage(parameters["echelon_holding_cost"], 0)[::-1])[::-1])
     return Serial(
-        name=instance.label("name", instance.path),
-        source=instance.label("source", "the file").split(";")[0],
+        name=_name(instance),
+        source=_source(instance),
         holding=tuple(float(h) for h in holding),
         lead_time=periods("lead_time", 1),
         order_lead_time=periods("order_lead_time", 0) if "order_lead_time" in parameters else (0,) * stages,

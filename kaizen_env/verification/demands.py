@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from .reading import Entry
+from .results import Unplayable
 
 TAIL = 1e-16  # probability at which the support of a Poisson demand is cut
 
@@ -120,13 +121,13 @@ def read_demand(entry: Entry) -> Demand:
 def _read(entry: Entry) -> Demand:
     """Demand from whatever keys describe it: `pmf`; `poisson_mean`; `mu` or `mean`, with `sd` when it is normal.
 
-    A `type`, where there is one, must agree: normal, poisson, or discrete (custom_discrete).
+    A `type`, where there is one, must agree: normal, poisson, or discrete (custom_discrete); of others `Unplayable`.
     """
     kind = entry["type"].text() if "type" in entry else _kind(entry)
     if kind in ("discrete", "custom_discrete"):
         return discrete(entry["pmf"])
     if kind not in ("normal", "poisson"):
-        raise entry["type"].refused("allowed: normal, poisson, discrete")
+        raise Unplayable(str(entry["type"].refused("the demands of the check are normal, poisson, discrete")))
     name = next((key for key in ("poisson_mean", "mu", "mean") if key in entry), "mean")
     mean = entry[name].number(0)
     if kind == "poisson":

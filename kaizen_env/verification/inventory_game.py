@@ -8,7 +8,7 @@ every level meets the same demand, so that a deviation is compared with the equi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,7 +29,8 @@ from ..description import (
 from ..dynamics import initial_state, step
 from ..luck import draw, from_demand
 from ..simulation import no_effort
-from .results import Result, skip
+from .reading import Entry
+from .results import Result, Unplayable, played
 
 CACHON_ZIPKIN = "Cachon & Zipkin (1999)"
 SEED = 1
@@ -60,20 +61,22 @@ class Game:
     """One instance; the retailer bears a share of the penalty, the supplier the rest."""
 
     demand: float  # Poisson, units per period
-    retailer_lead_time: int  # periods
-    supplier_lead_time: int
+    retailer_lead_time: float  # periods
+    supplier_lead_time: float
     retailer_holding: float  # local
     supplier_holding: float
     penalty: float
 
     @staticmethod
-    def of(parameters: Mapping[str, Any]) -> Game:
-        p = parameters
-        return Game(p["lam"], p["L1"], p["L2"], p["h1_local"], p["h2_local"], p["p"])
+    def of(parameters: Entry) -> Game:
+        """The game of an instance. Raises ValueError that names the place of what is broken."""
+        names = ("lam", "L1", "L2", "h1_local", "h2_local", "p")
+        demand, retailer_lead, supplier_lead, *costs = (parameters[name].number(0) for name in names)
+        return Game(demand, retailer_lead, supplier_lead, *costs)
 
     @property
     def name(self) -> str:
-        leads = f"{self.retailer_lead_time}, {self.supplier_lead_time}"
+        leads = f"{self.retailer_lead_time:g}, {self.supplier_lead_time:g}"
         return f"inventory game, demand {self.demand:g}, lead times {leads}, penalty {self.penalty:g}"
 
     def scenario(self, share: float) -> Scenario:
@@ -119,25 +122,47 @@ class Game:
 
 
 def check(data: dict[str, Any]) -> list[Result]:
-    """Every instance of `inventory_game.json`: optimum, equilibria, their ratio to it, and that none pays to leave."""
+    """Every instance of `inventory_game.json`: optimum, equilibria, their ratio to it, and that none pays to leave.
+
+    What the model cannot play is skipped with the reason. Raises ValueError that names the place of what is broken.
+    """
     rows: list[Result] = []
-    source = data.get("source", CACHON_ZIPKIN)
-    for instance in data["instances"]:
+    file = Entry(data)
+    source = file.label("source", CACHON_ZIPKIN)
+    for instance in file["instances"]:
         game = Game.of(instance["parameters"])
-        if game.retailer_lead_time < 1:
-            rows.append(skip(game.name, source, "goods travel at least one period between companies"))
-            continue
         equilibria = [
-            Equilibrium(case["retailer_share"], (point["s1"], point["s2"]), point["total"], point["ratio"])
+            Equilibrium(
+                case["retailer_share"].number(0), _levels(point), point["total"].number(0), point["ratio"].number(0)
+            )
             for case in instance["nash"]
             for point in case["nash_local_base_stock"]
         ]
-        optimum = instance["optimal_local_base_stock"]
-        best = Equilibrium(0.5, (optimum["s1"], optimum["s2"]), instance["C_star"], 1.0)
-        rows.extend(_twice(partial(_totals, game, best, equilibria, source)))
-        for point in equilibria:
-            rows.extend(_twice(partial(_deviations, game, point, source)))
+        best = Equilibrium(0.5, _levels(instance["optimal_local_base_stock"]), instance["C_star"].number(0), 1.0)
+        rows.extend(played([game], partial(_instance_rows, best, equilibria, source), lambda one: one.name, source))
     return rows
+
+
+def _instance_rows(
+    best: Equilibrium, equilibria: Sequence[Equilibrium], source: str, games: Sequence[Game]
+) -> list[Result]:
+    (game,) = games
+    if game.retailer_lead_time < 1:
+        raise Unplayable("goods travel at least one period between companies")
+    if game.demand == 0:
+        raise Unplayable("without demand there is nothing to order")
+    rows = _twice(partial(_totals, game, best, equilibria, source))
+    for point in equilibria:
+
+        def leaving(points: Sequence[Equilibrium]) -> list[Result]:
+            return _twice(partial(_deviations, game, points[0], source))
+
+        rows.extend(played([point], leaving, lambda one: f"{game.name}: {one.name}", source))
+    return rows
+
+
+def _levels(entry: Entry) -> tuple[float, float]:
+    return entry["s1"].number(), entry["s2"].number()
 
 
 def builtin() -> list[Result]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,12 @@ from ..dynamics import Decisions, initial_state
 from ..luck import draw
 from ..network import Network
 from ..simulation import Trajectory, simulate
-from .results import Result
+from .reading import Entry
+from .results import Result, played
 
 MONTH = 30.4375  # days, a twelfth of a year of 365.25
 PERIODS_OF = {"reduction_per_week": 7.0, "reduction_per_month": MONTH, "reduction_per_year": 365.25}  # days
+MATRIX = "matrix_months_rows_org_low_med_high_cols_tech_low_med_high"
 EXACT = 1e-9  # relative; of nothing, absolute: waste is of scale 1
 SCHNEIDERMAN = "Schneiderman (1988)"
 CLOSED_FORM = "model, section 5, in closed form"
@@ -84,34 +88,76 @@ def one_waste(
 def check(data: dict[str, Any]) -> list[Result]:
     """Half-lives with their weekly, monthly and yearly reductions, and where backsliding stops improvement.
 
+    What the model cannot play is skipped with the reason. Raises ValueError that names the place of what is broken.
     The file's learning curves (waste by cumulative output) are another law than the model's, and are no rows.
     """
-    rows = []
-    given = data.get("half_life", {})
-    source = given.get("source", SCHNEIDERMAN)
-    named = dict(_half_lives(given, ""))
-    for key, days in PERIODS_OF.items():
-        told = {name: case for name, case in named.items() if key in case}
-        if not told:
-            continue
-        waste = one_waste([{"half_life": case["half_life_months"] * MONTH} for case in told.values()], 1, days)
-        for (name, case), left in zip(told.items(), waste[1], strict=True):
-            rows.append(_row(f"{name}, {key.replace('_', ' ')}", source, case[key], 1.0 - left))
-    matrix = given.get("memory", {}).get("matrix_months_rows_org_low_med_high_cols_tech_low_med_high", [])
-    for months in sorted({value for row in matrix for value in row}):
-        after = math.ceil(months)  # where a half-life is no whole number of months, more than half is gone
-        waste = one_waste([{"half_life": months * MONTH}], after, MONTH)
-        name = f"half-life {months:g} months, waste after {after}"
-        rows.append(_row(name, source, 2.0 ** (-after / months), waste[after, 0]))
-    forgetting = data.get("forgetting", {})
-    for case in forgetting.get("examples", []):
-        # The model backslides by the day: what is left after a month of days is what the file keeps in a month.
-        months, monthly = case["half_life_months"], case["delta_month"]
-        own = {"half_life": months * MONTH, "backsliding": 1.0 - (1.0 - monthly) ** (1.0 / MONTH)}
-        settled = one_waste([own], periods=math.ceil(40 * months), period_days=MONTH)[-1, 0]
-        name = f"half-life {months:g} months, backsliding {monthly:g} a month, rests at"
-        rows.append(_row(name, forgetting.get("closed_form", CLOSED_FORM), case["w_inf_over_w0"], settled))
+    file = Entry(data)
+    rows: list[Result] = []
+    if "half_life" in file:
+        given = file["half_life"]
+        source = given.label("source", SCHNEIDERMAN)
+        named = list(_half_lives(given, ""))
+        for key, days in PERIODS_OF.items():
+            what = key.replace("_", " ")
+            told = [(f"{name}, {what}", _months(case), case[key].number()) for name, case in named if key in case]
+            if told:
+                rows.extend(played(told, partial(_reductions, source, days), lambda one: f"kaizen: {one[0]}", source))
+        matrix = list(given["memory"][MATRIX]) if "memory" in given and MATRIX in given["memory"] else []
+        for months in sorted({value for row in matrix for value in row.numbers(0)}):
+            name = f"kaizen: half-life {months:g} months"
+            rows.extend(played([months], partial(_halved, source), lambda _, name=name: name, source))
+    if "forgetting" in file and "examples" in file["forgetting"]:
+        source = file["forgetting"].label("closed_form", CLOSED_FORM)
+        for case in file["forgetting"]["examples"]:
+            example = Example.of(case)
+            rows.extend(played([example], partial(_rests, source), lambda one: f"kaizen: {one.name}", source))
     return rows
+
+
+@dataclass(frozen=True)
+class Example:
+    """Waste that slides back while it is reduced, and where it rests."""
+
+    half_life: float  # months
+    backsliding: float  # share per month
+    rest: float  # of the waste at the start
+
+    @staticmethod
+    def of(case: Entry) -> Example:
+        monthly = case["delta_month"].number(0)
+        if monthly > 1:
+            raise case["delta_month"].refused("a share from 0 to 1 is needed")
+        return Example(_months(case), monthly, case["w_inf_over_w0"].number(0))
+
+    @property
+    def name(self) -> str:
+        return f"half-life {self.half_life:g} months, backsliding {self.backsliding:g} a month, rests at"
+
+
+def _months(case: Entry) -> float:
+    return case["half_life_months"].number(0)
+
+
+def _reductions(source: str, days: float, told: Sequence[tuple[str, float, float]]) -> list[Result]:
+    """What is gone after a period of `days`; each of `told` is (name, half-life in months, expected)."""
+    waste = one_waste([{"half_life": months * MONTH} for _, months, _ in told], 1, days)
+    return [_row(name, source, want, 1.0 - left) for (name, _, want), left in zip(told, waste[1], strict=True)]
+
+
+def _halved(source: str, half_lives: Sequence[float]) -> list[Result]:
+    (months,) = half_lives
+    after = math.ceil(months)  # where a half-life is no whole number of months, more than half is gone
+    waste = one_waste([{"half_life": months * MONTH}], after, MONTH)
+    name = f"half-life {months:g} months, waste after {after}"
+    return [_row(name, source, 2.0 ** (-after / months), waste[after, 0])]
+
+
+def _rests(source: str, examples: Sequence[Example]) -> list[Result]:
+    (case,) = examples
+    # The model backslides by the day: what is left after a month of days is what the file keeps in a month.
+    own = {"half_life": case.half_life * MONTH, "backsliding": 1.0 - (1.0 - case.backsliding) ** (1.0 / MONTH)}
+    settled = one_waste([own], periods=math.ceil(40 * case.half_life), period_days=MONTH)[-1, 0]
+    return [_row(case.name, source, case.rest, settled)]
 
 
 def builtin() -> list[Result]:
@@ -225,15 +271,15 @@ def _only(network: Network, **efforts: Any) -> np.ndarray:
     return table
 
 
-def _half_lives(part: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, float]]]:
+def _half_lives(part: Entry, place: str) -> Iterator[tuple[str, Entry]]:
     """Every entry of the file that has a half-life, with the keys that lead to it."""
-    for key, value in part.items():
-        if isinstance(value, Mapping):
+    for key, entry in part.fields().items():
+        if isinstance(entry.value, dict):
             name = f"{place} {key.replace('_', ' ')}".strip()
-            if "half_life_months" in value:
-                yield name, value
+            if "half_life_months" in entry:
+                yield name, entry
             else:
-                yield from _half_lives(value, name)
+                yield from _half_lives(entry, name)
 
 
 def _row(name: str, source: str, expected: float, got: float, relative: float = EXACT) -> Result:

@@ -91,7 +91,7 @@ def file_task(path: str | Path) -> Task:
 
 
 def check_file(path: str | Path) -> list[Result]:
-    """Rows for one file of known results, of whatever kind.
+    """Rows for one file of known results, of whatever kind; what the model cannot play is skipped with the reason.
 
     Raises UnusableFile, a ValueError that names the file, the place in it, what was found and what is allowed.
     """
@@ -102,7 +102,7 @@ def check_file(path: str | Path) -> list[Result]:
         raise UnusableFile(f"{path}: the key {error} is required and is not there") from error
     except (TypeError, IndexError, AttributeError) as error:
         raise UnusableFile(f"{path}: a value has another form than this kind of file needs ({error})") from error
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise UnusableFile(f"{path}: {error}") from error
     if not rows:
         raise UnusableFile(f"{path}: the file holds nothing to check; its lists are empty")

@@ -24,7 +24,7 @@ from ..simulation import no_effort, simulate
 from .demands import Demand, Discrete, Normal, read_demand
 from .lot_sizes import economic_order_quantity, wagner_whitin
 from .reading import Entry
-from .results import Result, skip
+from .results import Result, Unplayable, played, skip
 from .sampling import SEED, cost_per_period, estimate
 
 WORLDS, PERIODS = 1000, 400
@@ -35,8 +35,23 @@ ROUNDED = 1e-5  # relative; of numbers published with five digits
 
 
 def check(data: dict) -> list[Result]:
-    """Rows for every instance of a file. Raises ValueError that names the place of what cannot be used."""
-    return [row for instance in Entry(data)["instances"] for row in check_instance(instance)]
+    """Rows for every instance of a file; one that the model cannot play is skipped with the reason.
+
+    Raises ValueError that names the place of what is broken.
+    """
+    return [
+        row
+        for instance in Entry(data)["instances"]
+        for row in played([instance], lambda one: check_instance(one[0]), _name, _source(instance))
+    ]
+
+
+def _name(instance: Entry) -> str:
+    return instance.label("name", instance.path)
+
+
+def _source(instance: Entry) -> str:
+    return instance.label("source", "the file").split(";")[0]
 
 
 def check_instance(instance: Entry, close: float = EXACT) -> list[Result]:
@@ -45,8 +60,7 @@ def check_instance(instance: Entry, close: float = EXACT) -> list[Result]:
     given = set(parameters.fields())
     for _, needed, rows in KINDS:
         if given >= needed:
-            source = instance.label("source", "the file").split(";")[0]
-            return rows(instance, instance.label("name", instance.path), source, close)
+            return rows(instance, _name(instance), _source(instance), close)
     allowed = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, needed, _ in KINDS)
     raise parameters.refused(f"the parameters of one kind of instance are needed ({allowed}; with the demand)")
 
@@ -219,7 +233,10 @@ def _lead_time(parameters: Entry) -> int:
     """Whole periods from order to receipt, counted as in the literature."""
     for name in ("lead_time_order_before_demand", "lead_time"):
         if name in parameters:
-            return parameters[name].whole(0)
+            periods = parameters[name].number(0)
+            if periods != round(periods):
+                raise Unplayable(f"{parameters[name].path}: {periods:g}; the check plays whole periods")
+            return int(periods)
     return 0
 
 

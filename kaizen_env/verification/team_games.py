@@ -35,6 +35,7 @@ from ..dynamics import Decisions, State, end_customer_value
 from ..luck import draw
 from ..network import Network
 from ..simulation import Trajectory, simulate
+from .results import Unplayable
 
 NO_SLOPE = 1e-9  # of the slope that a search began with
 SLOW = 1e7  # periods of half-life, in which value is linear in effort
@@ -51,6 +52,10 @@ class Game:
     effort: str  # row of the model's efforts
     periods: int
     team: float = 1.0  # effort that is a whole improvement team's: the model's efforts are shares of one
+
+    def __post_init__(self) -> None:
+        if not 0 < self.team < math.inf:
+            raise Unplayable("without value and cost above 0 there is no effort to choose")
 
     @cached_property
     def numpy(self) -> Network:
@@ -107,13 +112,20 @@ class Game:
         return found.x if left < NO_SLOPE * at_first else np.full(self.players, np.nan)
 
     def gain(self, effort: np.ndarray) -> float:
-        """End-customer value of `effort` (players,) over that of none."""
+        """End-customer value of `effort` (players,) over that of none; NaN where the effort is."""
+        if not np.isfinite(effort).all():
+            return math.nan
         both = np.stack((effort, 0.0 * effort), axis=1)
         value = self.play(self.numpy, both)[1].sum(axis=0)
         return float(value[0] - value[1])
 
     def temptation(self, effort: np.ndarray, more: Sequence[float] = ()) -> float:
-        """Most that the first player gains by any other effort from 0 to a whole team's, or by those in `more`."""
+        """Most that the first player gains by any other effort from 0 to a whole team's, or by those in `more`.
+
+        NaN where the effort is.
+        """
+        if not np.isfinite(effort).all():
+            return math.nan
         own = np.concatenate([np.linspace(0.0, self.team, GRID), more, effort[:1]])
         table = np.tile(effort[:, None], (1, len(own)))
         table[0] = own

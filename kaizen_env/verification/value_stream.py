@@ -11,6 +11,7 @@ from ..metrics import lean_metrics
 from ..replenishment import steady_levels
 from ..scenarios import load_scenario
 from ..simulation import no_effort, simulate
+from .reading import Entry
 from .results import Result
 
 SOURCE = "Womack & Jones, Lean Thinking (1996), value stream of a can of cola"
@@ -24,9 +25,15 @@ def builtin() -> list[Result]:
 
 
 def check(data: dict[str, Any]) -> list[Result]:
-    """Rows for the totals in a file; the scenario is the built-in one. Raises KeyError for a total that is missing."""
-    totals = data["totals"]
-    return rows(totals["throughput_days"], totals["processing_hours"], totals["cumulative_scrap_share"])
+    """Rows for the totals in a file; the scenario is the built-in one.
+
+    Raises ValueError that names the place of what is broken.
+    """
+    totals = Entry(data)["totals"]
+    days, hours = totals["throughput_days"].number(0), totals["processing_hours"].number(0)
+    if days == 0:
+        raise totals["throughput_days"].refused("a number above 0 is needed")
+    return rows(days, hours, totals["cumulative_scrap_share"].number(0))
 
 
 def rows(days: float, hours: float, scrap: float) -> list[Result]:

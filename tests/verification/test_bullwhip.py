@@ -92,6 +92,18 @@ def test_a_wrong_cell_is_found(table: str, key: str) -> None:
     assert len(failures(bullwhip.check(data))) == 1
 
 
+@pytest.mark.parametrize("ratio", [1.0, 0.0])
+def test_a_wrong_ratio_fails_with_random_demand_too(ratio: float) -> None:
+    """Random demand is as wide as the chain allows, whatever the file expects of it.
+
+    Seen to fail: with demand as wide as the expected ratio allows (L = 1000 as 1: an order cut at 0; 0: a division by
+    zero), which made the file unusable.
+    """
+    table = {"iid_table": [{"L": 1000, "p": 4, "decentral_exact_z0": ratio}]}
+    rows = bullwhip.check(table)
+    assert [row.verdict for row in rows] == ["FAIL", "FAIL"]
+
+
 BROKEN: list[tuple[Any, str]] = [
     (lambda d: d.clear(), "at least one of the tables iid_table"),
     (lambda d: d.update(iid_table=3), "iid_table: found 3; a list"),

@@ -196,7 +196,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"h": 1, "p": 2, "mu": 4, "sd": 0}}, "parameters.sd: found 0"),
     ({"parameters": {"h": 1, "p": 2, "pmf": {"x": 1}}}, "'x' is no number of units"),
     ({"parameters": {"h": 1, "p": 2, "pmf": {"1": 0.5}}}, "sum to 0.5; they must sum to 1"),
-    ({"parameters": {"h": 1, "p": 2, "mean": 4, "lead_time": 1.5}}, "lead_time: found 1.5; a whole number"),
+    ({"parameters": {"h": 1, "p": 2, "mean": 4, "lead_time": -1}}, "lead_time: found -1; .* at least 0"),
     ({"parameters": {"h": 1, "p": 2, "K": 3, "poisson_mean": 4}, "s": 5, "S": 5}, "above s = 5"),
     ({"parameters": {"revenue": 1, "purchase_cost": 2, "salvage": 0}}, "revenue above purchase_cost above salvage"),
     ({"parameters": {"K": 1, "h": 0, "demand_rate": 3}, "Q_star": 1, "cost_star": 1}, "must be above 0"),
