@@ -148,7 +148,7 @@ def _agent_class(name: str) -> Any:
 # --- save and load -----------------------------------------------------------------------------------------------
 
 
-EPISODE = ("periods", "warm_up", "tail")  # fields of a scenario that say how long an episode is
+EPISODE = ("periods", "warm_up_days", "tail_days")  # fields of a scenario that say how long an episode is
 DATES = ("at", "phase", "first_day")  # of demand: what `Window.simulated` moves
 
 

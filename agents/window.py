@@ -3,8 +3,9 @@
 An episode that ends where the counting ends is exploited by a policy that sees the end coming: it stops buying and
 making, and saves the waste of making. One that begins where the counting begins is an account of running down the
 stocks of the start. So an experiment simulates `warm_up` + `periods` + `tail` periods and counts `periods`. In the
-warm-up companies order as their policy has them do, but nobody makes an effort to improve, so that each regime begins
-to count from its own stocks; the tail runs on as the counted part does. Learners are paid in all of it.
+warm-up companies order as their policy has them do, but nobody makes an effort to improve or opens its twin (an open
+twin spreads culture), so that each regime begins to count from its own stocks and with the wastes, skill and culture of
+the start; the tail runs on as the counted part does. Learners are paid in all of it.
 
 Demand that depends on the calendar (a step, a season, a replayed record) keeps its place in the counted part.
 """
@@ -33,8 +34,11 @@ class Window:
     @staticmethod
     def of(scenario: Scenario, warm_up: int | None = None, tail: int | None = None) -> Window:
         """The window of an experiment: lengths as given, else the scenario's own, else of `WAYS` longest ways."""
-        warm_up = scenario.warm_up if warm_up is None else warm_up
-        tail = scenario.tail if tail is None else tail
+        days = scenario.period_days
+        if warm_up is None and scenario.warm_up_days is not None:
+            warm_up = math.ceil(scenario.warm_up_days / days - 1e-9)
+        if tail is None and scenario.tail_days is not None:
+            tail = math.ceil(scenario.tail_days / days - 1e-9)
         if warm_up is None or tail is None:
             default = math.ceil(WAYS * longest_way(build(scenario)) - 1e-9)
             warm_up, tail = default if warm_up is None else warm_up, default if tail is None else tail

@@ -32,6 +32,6 @@ __all__ = [
     "simulate",
 ]
 
-gymnasium.register("Kaizen/ValueNetwork-v0", entry_point="kaizen_env:PlannerEnv")
-pettingzoo.register("parallel", "Kaizen/ValueNetwork-v0", entry_point="kaizen_env:parallel_env")
-pettingzoo.register("aec", "Kaizen/ValueNetwork-v0", entry_point="kaizen_env:env")
+gymnasium.register("Kaizen/ValueNetwork-v1", entry_point="kaizen_env:PlannerEnv")
+pettingzoo.register("parallel", "Kaizen/ValueNetwork-v1", entry_point="kaizen_env:parallel_env")
+pettingzoo.register("aec", "Kaizen/ValueNetwork-v1", entry_point="kaizen_env:env")

@@ -18,7 +18,7 @@ class Actions:
     throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start, so that 0
     keeps them (and at least twice what a mean period starts); of an effort, the whole team; of `openness`, an open
     twin (above ½). In the first `forced_periods` of a scenario every order is the mean throughput, in the first
-    `kaizen_delay` of a regime every effort is none.
+    `kaizen_delay` of a regime every effort is none and every twin closes.
     """
 
     def __init__(self, network: Network, regime: Regime) -> None:
@@ -63,6 +63,7 @@ class Actions:
         nothing = xp.zeros_like(share[:1])
         order = self.most * share[0] if period >= network.scenario.forced_periods else self.steady + nothing[0]
         effort = xp.concat((share, nothing))[self._element]
-        if period < self.delay:
-            effort = xp.zeros_like(effort)
-        return Decisions(order, effort, share[-1] if self.opens else nothing[0])
+        openness = share[-1] if self.opens else nothing[0]
+        if period < self.delay:  # an open twin spreads culture, which makes every later hour of kaizen worth more
+            effort, openness = xp.zeros_like(effort), nothing[0]
+        return Decisions(order, effort, openness)

@@ -271,10 +271,10 @@ class Scenario(Part):
     sources: list[str] = []
     period_days: Annotated[float, Field(gt=0)] = 1.0
     periods: Annotated[int, Field(ge=1)] = 100  # an episode; in an experiment, what of it is counted
-    # Periods that an experiment simulates before and after what it counts; by default one and a half times the longest
-    # way from supplier to customer (`agents/window.py`). A bare environment has `periods` and nothing else.
-    warm_up: Annotated[int, Field(ge=0)] | None = None
-    tail: Annotated[int, Field(ge=0)] | None = None
+    # Days that an experiment simulates before and after what it counts; by default one and a half times the longest way
+    # from supplier to customer (`agents/window.py`). A bare environment has `periods` and nothing else.
+    warm_up_days: Amount | None = None
+    tail_days: Amount | None = None
     ordering: Literal["simultaneous", "cascade"] = "simultaneous"
     replenishment: Literal["quantity", "order_up_to", "echelon_order_up_to"] = "order_up_to"
     allocation: Literal["proportional", "priority"] = "proportional"

@@ -21,7 +21,8 @@ class Regime(Part):
     control: Literal["company", "planner"] = "company"  # who acts
     alignment: Share = 1.0  # α: reward = (1 − α) · own profit + α · the shared objective
     kaizen: bool = True  # whether companies may improve
-    kaizen_delay: Annotated[int, Field(ge=0)] = 0  # periods at the start in which nobody does, whatever is decided
+    # Periods at the start in which nobody improves or opens its twin, whatever is decided.
+    kaizen_delay: Annotated[int, Field(ge=0)] = 0
     # Whoever runs the shared twin is an agent too, and sets the fee per open twin and day, at most this; without it the
     # fee is the scenario's.
     platform: Annotated[float, Field(gt=0)] | None = None

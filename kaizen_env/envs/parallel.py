@@ -31,7 +31,7 @@ class KaizenParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
-        "name": "kaizen_v0",
+        "name": "kaizen_v1",
         "render_modes": list(RENDER_MODES),
         "render_fps": 4,
         "is_parallelizable": True,

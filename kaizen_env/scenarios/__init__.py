@@ -15,6 +15,7 @@ from ..checks import pays_for_lateness
 from ..description import Part, Scenario
 from ..errors import ContractWarning, DescriptionError, from_validation, near
 from .grouping import grouped
+from .lateness import with_lateness
 from .random_network import random_network
 from .rivals import rivals
 from .team import team
@@ -37,7 +38,8 @@ def load_scenario(spec: str | Path | Mapping[str, Any] | Scenario, folder: str |
     `{rivals: {scenario: electric_car, sensitivity: 0.005}}`.
     `{scenario: NAME_OR_PATH, period_days: 7, …}` takes a scenario (also one that is there already) and changes fields
     of it, of `improvement`, `culture` and `contracts` those keys alone that are given, and with
-    `groups: {company: owner, …}` who owns whom. Paths inside a mapping start at `folder`.
+    `groups: {company: owner, …}` who owns whom, with `lateness: none` what companies pay each other for being late (see
+    `lateness.CONTRACTS`). Paths inside a mapping start at `folder`.
     Raises `DescriptionError` with one line per problem; a partial network is never returned. Warns (`ContractWarning`)
     where a trade link pays its buyer more for being served late than waiting costs it.
     """
@@ -100,6 +102,8 @@ def _from_mapping(data: dict[str, Any], source: str, folder: Path) -> Scenario:
             base = _read(inside if inside.is_file() else str(base))
         if "groups" in data:
             base = grouped(base, data.pop("groups"))
+        if "lateness" in data:
+            base = with_lateness(base, data.pop("lateness"))
         data = {name: getattr(base, name) for name in base.model_fields_set} | {
             name: _changed(getattr(base, name, None), given) for name, given in data.items()
         }

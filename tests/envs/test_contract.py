@@ -22,7 +22,7 @@ from kaizen_env.envs import KaizenParallelEnv
 pytestmark = pytest.mark.filterwarnings("error")
 
 SCENARIOS = all_scenarios()
-ID = "Kaizen/ValueNetwork-v0"
+ID = "Kaizen/ValueNetwork-v1"
 WILLEMS = (Path(__file__).parents[2] / ".." / "shared" / "willems").resolve()
 
 # --- checks of the libraries ------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_the_environments_are_found_in_the_registries_and_the_old_way() -> None:
     assert isinstance(kaizen_env.env("serial"), pettingzoo.AECEnv)
     assert kaizen_env.parallel_env().batch.scenario.name == "cola"
     for made in (parallel_env("serial"), env("serial")):
-        assert made.metadata["name"] == "kaizen_v0"
+        assert made.metadata["name"] == "kaizen_v1"
         assert made.metadata["is_parallelizable"]
         assert {"ansi", "rgb_array", "human"} == set(made.metadata["render_modes"])
         assert made.metadata["render_fps"] > 0

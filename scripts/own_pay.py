@@ -1,0 +1,166 @@
+"""Does training for own pay find a loophole in a network's contracts?
+
+    python scripts/own_pay.py                      every built-in scenario, 200 steps each
+    python scripts/own_pay.py serial cola --steps 400
+    python scripts/own_pay.py my_network.yaml
+
+Every company is trained for its own profit on its own twin (`isolated`, `pathwise`). A contract that pays for harming
+the network shows in two ways as training continues: orders become spikes (their coefficient of variation over time
+multiplies), and the mean own reward falls, because companies take from each other. Both are measured on fresh worlds
+after a quarter of the training and at its end.
+
+The run folder (runs/own_pay) holds a file per scenario; scenarios that are there are not trained again.
+Exit status: 0; 1 where a loophole is suspected; 2 for what cannot be used; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agents.experiments.command import UNUSABLE, WIDTH
+from agents.experiments.config import Evaluation
+from agents.experiments.folder import file_name
+from agents.files import replace
+from agents.pathwise import Pathwise
+from agents.rollout import Episode, run_in
+from agents.training import Log, Task
+from agents.window import Window
+from kaizen_env import REGIMES, BatchEnv, Scenario, load_scenario
+
+# Built-in scenarios, as long as a training can afford; steps, where 200 would take hours.
+BUILT_IN: dict[str, tuple[dict[str, Any], int | None]] = {
+    "serial": ({}, None),
+    "beer_game": ({}, None),
+    "team": ({}, None),
+    "electric_car": ({"periods": 52}, None),
+    "cola": ({"period_days": 7, "periods": 104}, None),
+    "airline": ({"tail_days": 1}, 40),  # in four weeks no company's kaizen pays back to itself
+}
+DOUBLED = 2.0  # times the coefficient of variation, from which on orders have become spikes
+NOISE = 3.0  # standard errors of the mean reward, below which it has not fallen
+
+
+class Keeping(Log):
+    """A log that keeps the weights of every checkpoint, by step."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(progress=lambda step, total, _: print(f"\r{name}: {step} of {total}", end="", file=sys.stderr))
+        self.kept: dict[int, dict[str, np.ndarray]] = {}
+
+    def checkpoint(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        prefix = "weight/"
+        self.kept[step] = {k.removeprefix(prefix): v.copy() for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def measured(scenario: Scenario, steps: int, worlds: int, seed: int) -> list[dict[str, Any]]:
+    """After each quarter of a training: own reward per company, and how much its orders vary."""
+    window = Window.of(scenario)
+    task = Task(window.simulated(scenario), window.waiting(REGIMES["isolated"]))
+    options = {"iterations": steps, "worlds": worlds, "checkpoint_every": max(1, steps // 4)}
+    log = Keeping(scenario.name)
+    Pathwise(**options).train(task, seed, log)
+    print(file=sys.stderr)
+    seeds, rows = Evaluation(worlds=50).seeds(), []
+    env = BatchEnv(task.scenario, task.regime, len(seeds), auto_reset=False)
+    for step, weights in log.kept.items():
+        policy = Pathwise(**options)
+        policy.restore(weights)
+        episode = run_in(env, policy, seeds, record=("flows",), window=window)
+        rows.append({"step": step, **_numbers(episode, window)})
+    return rows
+
+
+def _numbers(episode: Episode, window: Window) -> dict[str, Any]:
+    assert episode.trajectory is not None
+    assert episode.trajectory.flows is not None
+    counted = slice(window.warm_up, window.warm_up + window.periods)
+    ordered = episode.trajectory.flows.ordered[counted]  # (periods, companies, worlds)
+    mean = ordered.mean(axis=0)
+    variation = np.where(mean > 0, ordered.std(axis=0) / np.where(mean > 0, mean, 1.0), 0.0).mean(axis=1)
+    reward = episode.reward.mean(axis=0)  # (worlds,) mean over companies
+    return {
+        "reward": float(reward.mean()),
+        "error": float(reward.std(ddof=1) / np.sqrt(len(reward))),
+        "value": float(episode.end_customer_value.mean()),
+        "variation": dict(zip(episode.trajectory.network.names, variation.tolist(), strict=True)),
+    }
+
+
+def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of one scenario: the largest growth of a variation, and the change of the mean own reward, quarter to end."""
+    early, late = rows[0], rows[-1]
+    least = 0.05  # of the mean: below it orders are as good as constant
+    growth = {n: late["variation"][n] / max(early["variation"][n], least) for n in late["variation"]}
+    company = max(growth, key=lambda name: growth[name])
+    change, error = late["reward"] - early["reward"], float(np.hypot(late["error"], early["error"]))
+    return {
+        "company": company,
+        "growth": growth[company],
+        "change": change,
+        "suspected": growth[company] >= DOUBLED or change < -NOISE * error,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    head, _, more = (__doc__ or "").partition("\n")
+    made = argparse.ArgumentParser(
+        prog="own_pay", description=head, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="built-in names or YAML files (default: all)")
+    made.add_argument("--steps", metavar="N", type=int, help="of training (default: 200, airline 40)")
+    made.add_argument("--worlds", metavar="N", type=int, default=8, help="of a step of training (default 8)")
+    made.add_argument("--seed", metavar="N", type=int, default=0, help="of the training (default 0)")
+    made.add_argument("--output", metavar="FOLDER", type=Path, default=Path("runs/own_pay"))
+    given = made.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    table = Table(box=box.SIMPLE_HEAD, title="training for own pay", title_justify="left")
+    for column in ("scenario", "steps", "own reward", "value per period", "most growth of orders' variation", ""):
+        table.add_column(column, justify="left" if column in ("scenario", "") else "right")
+    found = []
+    try:
+        for name in given.scenarios or BUILT_IN:
+            changes, own_steps = BUILT_IN.get(name, ({}, None))
+            scenario = load_scenario({"scenario": name, **changes})
+            steps = given.steps or own_steps or 200
+            file = given.output / f"{file_name(f'{scenario.name}, {steps} steps, seed {given.seed}')}.json"
+            if not file.exists():
+                rows = measured(scenario, steps, given.worlds, given.seed)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                replace(file, json.dumps(rows, indent=1).encode())
+            rows = json.loads(file.read_text(encoding="utf-8"))
+            said = verdict(rows)
+            found.append(said["suspected"])
+            pair = (rows[0], rows[-1])
+            table.add_row(
+                scenario.name,
+                " → ".join(str(row["step"]) for row in pair),
+                " → ".join(f"{row['reward']:.4g}" for row in pair),
+                " → ".join(f"{row['value']:,.6g}" for row in pair),
+                f"{said['growth']:.2f} ({said['company']})",
+                "a loophole?" if said["suspected"] else "",
+            )
+    except UNUSABLE as error:
+        for line in str(error).split("\n"):
+            print(f"own_pay: {line}", file=sys.stderr)
+        return 2
+    console.print(table)
+    console.print(f"suspected where a variation grows {DOUBLED:g}-fold, or the reward falls by more than its noise")
+    return int(any(found))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nown_pay: stopped; what is finished stays, and the same command goes on", file=sys.stderr)
+        sys.exit(130)
