@@ -24,7 +24,7 @@ def with_lateness(scenario: Scenario, contract: str) -> Scenario:
     Only links whose orders wait have penalties. Raises `DescriptionError` for an unknown contract, and for `shared`
     where no end customer is paid a penalty.
     """
-    if contract not in CONTRACTS:
+    if not isinstance(contract, str) or contract not in CONTRACTS:
         raise DescriptionError(
             f"{scenario.name}: lateness: got {contract!r}{near(contract, CONTRACTS)}; allowed: {', '.join(CONTRACTS)}"
         )
