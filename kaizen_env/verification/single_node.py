@@ -90,22 +90,24 @@ def base_stock(instance: Entry, name: str, source: str, close: float) -> list[Re
 
 
 def by_profit(instance: Entry, name: str, source: str, close: float) -> list[Result]:
-    """Newsvendor by profit: what is left over is salvaged, what is short is lost.
+    """Newsvendor by profit: what is left over is salvaged, what is short is lost, at `stockout_cost` where it is given.
 
     A unit left over is worth its salvage value, so only what it costs beyond that is at risk: it is bought at cost −
-    salvage, sold at revenue − salvage, and spoils.
+    salvage, sold at revenue − salvage, and spoils. The critical ratio is (r − c + g) / (r − s + g), with g the stockout
+    cost (loss of goodwill) per lost unit, over and above the margin (Snyder & Shen 2019, section 4.3).
     """
     parameters = instance["parameters"]
     revenue, cost = parameters["revenue"].number(), parameters["purchase_cost"].number()
-    salvage = parameters["salvage"].number()
+    salvage, stockout = parameters["salvage"].number(), parameters.get("stockout_cost", 0.0, 0)
     if not revenue > cost > salvage:
         raise parameters.refused("revenue above purchase_cost above salvage is needed")
     demand = read_demand(parameters)
     level, expected = instance["S_star"].number(0), instance["expected_profit"].number()
-    best = demand.quantile((revenue - cost) / (revenue - salvage))
-    sold = demand.mean - demand.over_and_under(level)[1]
-    exact = (revenue - salvage) * sold - (cost - salvage) * level
-    network = company(1, 0.0, 0.0, "quantity", 0.0, price=revenue - salvage, cost=cost - salvage, perishable=True)
+    best = demand.quantile((revenue - cost + stockout) / (revenue - salvage + stockout))
+    short = demand.over_and_under(level)[1]
+    exact = (revenue - salvage) * (demand.mean - short) - (cost - salvage) * level - stockout * short
+    prices = {"price": revenue - salvage, "cost": cost - salvage}
+    network = company(1, 0.0, 0.0, "quantity", 0.0, **prices, perishable=True, lost_sale_cost=stockout)
     orders = no_effort(network, np.full((1, WORLDS), level))
 
     def sample(rng: np.random.Generator) -> np.ndarray:
@@ -197,8 +199,12 @@ def company(
     price: float = 0.0,
     cost: float = 0.0,
     perishable: bool = False,
+    lost_sale_cost: float = 0.0,
 ) -> Network:
-    """A company between an external supplier and a market; `perishable`: nothing keeps, and nobody waits."""
+    """A company between an external supplier and a market; `perishable`: stock spoils at once, unfilled demand is lost.
+
+    `lost_sale_cost` is per unit of it.
+    """
     return build(
         Scenario.model_validate(
             {
@@ -221,6 +227,7 @@ def company(
                         price=price,
                         penalty=penalty,
                         unfilled="lost" if perishable else "backlog",
+                        lost_sale_cost=lost_sale_cost,
                     )
                 ],
                 "markets": [Market(name="customers", demand=Constant(mean=1.0))],
@@ -288,6 +295,7 @@ def builtin() -> list[Result]:
 def _published() -> list[dict[str, Any]]:
     ratio, unit = 0.7 / 0.88, NormalDist()
     z = unit.inv_cdf(ratio)
+    goodwill = unit.inv_cdf((129 - 65 + 15) / (129 - 22 + 15))
     return [
         {
             "name": f"newsvendor N(50, 8), lead time {lead_time}",
@@ -298,6 +306,35 @@ def _published() -> list[dict[str, Any]]:
         }
         for lead_time in (0, 4)
     ] + [
+        {
+            "name": "newsvendor with lost sales, N(900, 60)",
+            "source": "Snyder & Shen (2019), problem 4.1; closed form (r − c)μ − (r − s + g)·φ(z)·σ",
+            "parameters": {
+                "revenue": 129,
+                "purchase_cost": 65,
+                "salvage": 22,
+                "stockout_cost": 15,
+                "mu": 900,
+                "sd": 60,
+            },
+            "S_star": 900 + goodwill * 60,
+            "expected_profit": (129 - 65) * 900 - (129 - 22 + 15) * unit.pdf(goodwill) * 60,
+        },
+        {
+            # The holding cost of 1 per unit left over is taken off the salvage value of 1.5.
+            "name": "newsvendor with lost sales, N(50, 10)",
+            "source": "stockpyl, tests: Snyder & Shen (2019), problem 4.3(b), with holding cost 1 and stockout cost 5",
+            "parameters": {
+                "revenue": 7,
+                "purchase_cost": 2.5,
+                "salvage": 0.5,
+                "stockout_cost": 5,
+                "mu": 50,
+                "sd": 10,
+            },
+            "S_star": 59.388143168769034,
+            "expected_profit": 195.4729310431908,
+        },
         {
             "name": "(s, S), Poisson(25)",
             "source": "Zheng & Federgruen (1991), h = 1, p = 9, K = 64",

@@ -40,9 +40,11 @@ def test_reference_instances(reference: dict[str, Any]) -> None:
 
 
 def test_builtin() -> None:
-    """Seen to fail: with K charged in every period; with a period's mean stock taken for its closing stock."""
+    """Seen to fail: with K charged in every period; with a period's mean stock taken for its closing stock; with the
+    cost of a lost sale charged to the customer.
+    """
     rows = single_node.builtin()
-    assert len(rows) == 18
+    assert len(rows) == 24
     assert not failures(rows)
 
 
@@ -101,6 +103,17 @@ OTHERS = {
         "parameters": {"revenue": 10, "purchase_cost": 4, "salvage": 1, "pmf": {"1": 0.25, "2": 0.5, "5": 0.25}},
         "S_star": 2,
         "expected_profit": 0.25 * (10 + 1) + 0.75 * 20 - 8,
+    },
+    "profit with a stockout cost": {  # critical ratio 12 / 15, where without it 6 / 9 would stop at 2
+        "parameters": {
+            "revenue": 10,
+            "purchase_cost": 4,
+            "salvage": 1,
+            "stockout_cost": 6,
+            "pmf": {"1": 0.4, "2": 0.3, "3": 0.2, "5": 0.1},
+        },
+        "S_star": 3,
+        "expected_profit": 0.4 * (10 + 2) + 0.3 * (20 + 1) + 0.2 * 30 + 0.1 * (30 - 2 * 6) - 12,
     },
     "order quantity": {
         "parameters": {"K": 50, "h": 4, "demand_rate": 9},
@@ -199,6 +212,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"h": 1, "p": 2, "mean": 4, "lead_time": -1}}, "lead_time: found -1; .* at least 0"),
     ({"parameters": {"h": 1, "p": 2, "K": 3, "poisson_mean": 4}, "s": 5, "S": 5}, "above s = 5"),
     ({"parameters": {"revenue": 1, "purchase_cost": 2, "salvage": 0}}, "revenue above purchase_cost above salvage"),
+    (
+        {"parameters": {"revenue": 3, "purchase_cost": 2, "salvage": 0, "stockout_cost": -1}},
+        "parameters.stockout_cost: found -1; .* at least 0",
+    ),
     ({"parameters": {"K": 1, "h": 0, "demand_rate": 3}, "Q_star": 1, "cost_star": 1}, "must be above 0"),
     (
         {"parameters": {"holding_cost": 1, "fixed_cost": 1, "demand": [1, 2]}, "order_quantities": [3]},
