@@ -21,7 +21,7 @@ class EchelonOrderUpTo(Policy):
 
     Without `levels` they are optimal for the end customers' value in a serial system that `clark_scarf` covers, and
     elsewhere the averages of the newsvendor bounds of Shang & Song (2003), see `shang_song_bounds`; `found` says which.
-    Where a network has no cost of waiting, `service` stands for the critical ratio of the bounds.
+    Where a network has no cost of waiting or of lost sales, `service` stands for the critical ratio of the bounds.
     """
 
     def __init__(self, levels: Levels | None = None, service: float = 0.95) -> None:
@@ -64,9 +64,10 @@ def shang_song_bounds(network: Network, facts: Facts, service: float = 0.95) -> 
 
     Shang & Song (2003), theorem 1: the demand of all the periods from a company's order to the market, at the critical
     ratios (p + h⁺) / (p + h₁) and (p + h⁺) / (p + h), with h its holding rate, h⁺ that of its inputs, h₁ that of what
-    it becomes at the market, and p the cost of waiting, per unit of its product. Where paths to markets part, all of
-    these are means over them by flow, so that the levels are a heuristic; demand is taken as normal and independent
-    from period to period, and lead times as they are today.
+    it becomes at the market, and p the cost of waiting, per unit of its product. Where unfilled demand is lost, p is
+    the cost of a lost sale, as in a newsvendor; where paths to markets part, all of these are means over them by flow.
+    In both cases the levels are a heuristic. Demand is taken as normal and independent from period to period, and lead
+    times as they are today.
     """
     mean, periods, at_market, waiting = _downstream(network)
     inputs = _input_rate(network)
@@ -86,7 +87,7 @@ def _downstream(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     """Of every company's product from the start of making it to the market, (companies,) each:
 
     mean units in process and under way less the demand that is just revealed, periods it takes, holding rate at the
-    market, and cost of waiting there.
+    market, and cost of being short there (`_cost_of_short`).
     """
     company, trade, sale, market = network.company, network.trade, network.sale, network.market
     transit = gather(network.purchase.lead_time, network.purchase.trade)
@@ -94,8 +95,7 @@ def _downstream(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     sold = segment_sum(sale.flow, sale.by_seller)
     share = sale.flow / np.where(sold > 0, sold, 1.0)[sale.seller]
     flow = gather(network.purchase.flow, network.purchase.trade)
-    penalty = gather(sale.penalty, sale.market)
-    cost = np.where(market.waiting_cost > 0, market.waiting_cost, penalty)
+    cost = _cost_of_short(network)
 
     def at_sellers(on_trades: np.ndarray, on_markets: np.ndarray) -> np.ndarray:
         return gather(np.concatenate((on_trades, on_markets)), sale.arranged)
@@ -114,6 +114,20 @@ def _downstream(network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
         rate = segment_sum(share * at_sellers(rate[buyer] / bom, end), sale.by_seller)
         waiting = segment_sum(share * at_sellers(waiting[buyer] / bom, cost), sale.by_seller)
     return mean[:, 0], periods[:, 0], rate[:, 0], waiting[:, 0]
+
+
+def _cost_of_short(network: Network) -> np.ndarray:
+    """Cost to the network of a unit that is short at the market for a period, (market links, 1).
+
+    Where customers wait it is the cost of waiting, or the penalty where a link has none. Where they do not it is what a
+    lost sale costs both sides, and the value that is not delivered, less the standard cost that is not spent.
+    """
+    market, sale = network.market, network.sale
+    kept = gather(sale.kept, sale.market)
+    waiting = np.where(market.waiting_cost > 0, market.waiting_cost, market.penalty)
+    margin = np.maximum(market.value - network.company.standard_cost[market.seller], 0.0)
+    lost = market.lost_sale_cost + market.customer_lost_sale_cost + margin
+    return np.where(kept > 0, waiting, lost)
 
 
 def _input_rate(network: Network) -> np.ndarray:
