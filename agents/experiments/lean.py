@@ -1,7 +1,7 @@
 """Where the waste is: the ledger, flow times and wastes of an episode, added up while it runs.
 
 The same numbers as `kaizen_env.metrics`, without records of every period, which in large networks would not fit into
-memory. Money is per period, mean over the episode.
+memory. Money is per period, mean over the periods that count.
 """
 
 from __future__ import annotations
