@@ -116,7 +116,8 @@ def load_willems(
     or what all stages up to it have added (`cumulative_cost`). A unit is worth `value_over_price` · price.
     Penalties per unit of backlog and day are holding cost · SL / (1 − SL), which makes the service level SL the
     newsvendor's critical ratio: the file's for end customers (`service_level` where it has none),
-    `trade_service_level` between companies. Waiting costs end customers `waiting_over_penalty` · penalty.
+    `trade_service_level` between companies. Waiting costs end customers `waiting_over_penalty` · penalty, and companies
+    the penalty, so that no company gains by being served late.
     `initial_on_hand_days`: finished stock in days of mean throughput; by default the safety stock for
     `service_level` over stage time + one period. Pipelines start full.
 
