@@ -118,7 +118,7 @@ class Twin:
             Feature("owed_to_markets", periods, "orders of end customers that wait"),
             Feature("orders_received", periods, "orders that came in since the last decision"),
             Feature("forecast", periods, "smoothed orders"),
-            Feature("profit", "standard cost of mean throughput", "of the last period"),
+            Feature("profit", "standard cost of mean throughput", "of the last period, as accounted"),
             Feature("lead_time", "periods", "mean over purchase links, at today's waste"),
             Feature("process_time", "periods", "at today's waste"),
             Feature("stage", "share of the longest way", "place between first supplier (1) and end customer (0)"),

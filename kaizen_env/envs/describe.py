@@ -58,9 +58,9 @@ PAID = {
 }
 
 INFOS = {
-    "end_customer_value": ("money", "end customers' surplus + all profits + platform fees"),
-    "network_profit": ("money", "sum of all companies' profits"),
-    "customer_surplus": ("money", "end customers' surplus, after waiting and hurdles"),
+    "end_customer_value": ("money", "value delivered less every real cost, as the scenario accounts for it"),
+    "network_profit": ("money", "sum of all companies' own profits, as the scenario accounts for them"),
+    "customer_surplus": ("money", "end customers' surplus, after waiting, lost sales and hurdles"),
     "platform_revenue": ("money", "fees for open twins"),
     "served": ("share", "of the end customers who wanted something, those who got it; 1 if nobody wanted anything"),
     "waste": (
