@@ -135,8 +135,8 @@ def pays_for_lateness(s: Scenario) -> list[str]:
     """A line for each trade link whose buyer gains by being served late: where its penalty exceeds its waiting cost."""
     return [
         f"trade_links[{i}]: '{link.buyer}' gains {link.penalty - link.cost_of_waiting:g} per unit and day when"
-        f" '{link.seller}' serves it late (penalty {link.penalty:g}, waiting_cost {link.cost_of_waiting:g}), so that"
-        " paid for its own profit it learns to order what cannot be met; leave waiting_cost out to make them equal"
+        f" '{link.seller}' serves it late: penalty {link.penalty:g}, waiting_cost {link.cost_of_waiting:g}; leave"
+        " waiting_cost out to make them equal"
         for i, link in enumerate(s.trade_links)
         if link.penalty > link.cost_of_waiting
     ]

@@ -7,10 +7,11 @@ folder cannot be used, and nothing was begun; 130 stopped by Ctrl-C, and `--resu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,8 @@ def carry_out(
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
-        with warnings.catch_warnings(record=True) as noted:
-            warnings.simplefilter("always", ContractWarning)
+        with told_of_contracts(name):
             experiment = load_experiment(given.config, kind, given.set, policies)
-        for line in dict.fromkeys(str(note.message) for note in noted):
-            print(f"{name}: warning: {line}", file=sys.stderr)
         if kind is not BenchmarkConfig:
             next(iter(experiment.policies.values())).make()  # without it there is nothing to run
         path = given.output or Path("runs") / file_name(experiment.name)
@@ -120,6 +118,19 @@ def carry_out(
         tries = "the same command with --resume tries again"
         print(f"{name}: {len(failed)} of {len(outcomes)} failed; the rest stays, and {tries}", file=sys.stderr)
     return int(bool(failed))
+
+
+@contextlib.contextmanager
+def told_of_contracts(name: str) -> Iterator[None]:
+    """Contracts that pay for lateness are named on standard error in a line each, as the command `name` says things."""
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", ContractWarning)
+        yield
+    for line in dict.fromkeys(str(note.message) for note in noted if issubclass(note.category, ContractWarning)):
+        print(f"{name}: warning: {line}", file=sys.stderr)
+    for note in noted:
+        if not issubclass(note.category, ContractWarning):
+            warnings.warn_explicit(note.message, note.category, note.filename, note.lineno)
 
 
 def _foretell(name: str, experiment: Experiment, path: Path, jobs: int, planned: Sequence[Sequence[Unit]]) -> int:
