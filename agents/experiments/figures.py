@@ -238,7 +238,7 @@ def muda(said: Mapping[str, Any]) -> Figure | None:
         axes.margins(x=0.32 if axes is left else 0.14)
         _rows(axes, regimes)
     right.tick_params(labelleft=False)
-    _money(left, "value-adding", 3)
+    _money(left, "value-adding, improvement", 3)
     _money(right, "muda")
     _title(figure, said, "where the muda went: cost per period", f"{_text(said['policy'])}, mean over {_sample(said)}")
     if bars:
