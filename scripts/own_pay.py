@@ -27,7 +27,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.experiments.command import UNUSABLE, WIDTH, told_of_contracts
+from agents.experiments.command import UNUSABLE, WIDTH, contract_warnings_printed
 from agents.experiments.config import Evaluation
 from agents.experiments.folder import file_name
 from agents.files import replace
@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in given.scenarios or BUILT_IN:
             changes, own_steps = BUILT_IN.get(name, ({}, None))
-            with told_of_contracts("own_pay"):
+            with contract_warnings_printed("own_pay"):
                 scenario = load_scenario({"scenario": name, **changes})
             steps = given.steps or own_steps or 200
             file = given.output / f"{file_name(f'{scenario.name}, {steps} steps, seed {given.seed}')}.json"

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from agents.experiments.command import UNUSABLE, told_of_contracts
+from agents.experiments.command import UNUSABLE, contract_warnings_printed
 from agents.experiments.folder import file_name, versions
 from agents.experiments.report.replay import Recording, kept_moments, record, shown
 from agents.experiments.report.replay_page import replay_page
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     try:
-        with told_of_contracts("watch"):
+        with contract_warnings_printed("watch"):
             counted = _scenario(given.scenario, given.periods)
         window = Window(counted.periods, given.warm_up, given.tail)
         scenario = window.simulated(counted)

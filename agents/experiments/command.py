@@ -72,7 +72,7 @@ def carry_out(
     sys.path.append(os.getcwd())  # so that package.module:Class is found where the command is run
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
-        with told_of_contracts(name):
+        with contract_warnings_printed(name):
             experiment = load_experiment(given.config, kind, given.set, policies)
         if kind is not BenchmarkConfig:
             next(iter(experiment.policies.values())).make()  # without it there is nothing to run
@@ -121,8 +121,8 @@ def carry_out(
 
 
 @contextlib.contextmanager
-def told_of_contracts(name: str) -> Iterator[None]:
-    """Contracts that pay for lateness are named on standard error in a line each, as the command `name` says things."""
+def contract_warnings_printed(name: str) -> Iterator[None]:
+    """Prints each `ContractWarning` that is raised inside as a line of the command `name` on standard error."""
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", ContractWarning)
         yield

@@ -239,10 +239,10 @@ def market_shares(cell: Cell) -> dict[str, Any]:
 
 
 def parties(served: Mapping[str, Cell], baseline: str | None, companies: Sequence[Any]) -> dict[str, Any]:
-    """What everybody has per period under each regime, the change from `baseline`, and payments that settle it.
+    """What each party has per period under each regime, the change from `baseline`, and payments that settle it.
 
     Rows sum to end-customer value: where profit is accrued a row takes out what companies have charged each other for
-    goods still in stock. It is nobody's, and takes no part in payments.
+    goods still in stock. It belongs to no party, and takes no part in payments.
     """
     columns = {
         **{f"profit of {company.name}": (company.name, "company") for company in companies},
