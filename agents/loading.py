@@ -178,6 +178,11 @@ def fingerprint(scenario: Scenario) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 
+def dates(scenario: Scenario) -> list[float]:
+    """What `fingerprint` leaves out of demand: the days on which something happens."""
+    return [getattr(m.demand, date) for m in scenario.markets for date in DATES if hasattr(m.demand, date)]
+
+
 def save_policy(policy: Policy, folder: str | Path, env: BatchEnv, spec: str | None = None) -> Path:
     """Write `policy`, made for `env`, to `folder`, which is created; a policy saved there is replaced, file by file.
 

@@ -17,7 +17,7 @@ import numpy as np
 from kaizen_env import BatchEnv, Regime, Scenario
 
 from .files import read_arrays, replace, write_arrays
-from .loading import made_for
+from .loading import dates, made_for
 from .policy import Policy, PolicyError
 
 
@@ -99,7 +99,7 @@ class Log:
             "policy": learner.name,
             "options": learner.options,
             "made_for": made_for(task.env()),
-            "episode": [task.scenario.periods, task.regime.kaizen_delay],
+            "episode": [task.scenario.periods, task.regime.kaizen_delay, *dates(task.scenario)],
             "seed": seed,
         }
         if self._start is None:

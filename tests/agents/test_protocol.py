@@ -327,7 +327,7 @@ def test_a_loaded_policy_acts_as_the_saved_to_the_last_bit(
     "scenario, regime, overrides, said",
     [
         ("team", "isolated", {}, "was made for another scenario: 'serial', here 'team'"),
-        ("serial", "isolated", {"periods": 7}, "was made for another scenario hash"),
+        ("serial", "isolated", {"periods": 6, "accounting": "accrual"}, "was made for another scenario hash"),
         (
             "serial",
             "kaizen2",
@@ -519,7 +519,8 @@ def test_a_row_that_a_full_disk_has_cut_is_done_again(tmp_path: Path) -> None:
     [
         (Count(rate=2.0), SERIAL, 0, "is of another options ({}, now {'rate': 2.0})"),
         (Count(), SERIAL, 1, "is of another seed (0, now 1)"),
-        (Count(), {"scenario": "serial", "periods": 7}, 0, "is of another made for"),
+        (Count(), SERIAL | {"accounting": "accrual"}, 0, "is of another made for"),
+        (Count(), SERIAL | {"periods": 7}, 0, "is of another episode ([6, 0], now [7, 0])"),
     ],
 )
 def test_the_checkpoint_of_another_is_refused(
