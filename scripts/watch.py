@@ -45,7 +45,7 @@ class Side(NamedTuple):
     """A policy under a regime, found and fit for the scenario."""
 
     called: str
-    regime: Regime
+    regime: Regime  # as it was asked for; `env` also waits for the warm-up to pass
     policy: Policy
     env: BatchEnv
     note: str  # of a saved policy that was made for something else
@@ -155,8 +155,7 @@ def _side(spec: str, regime: str | None, scenario: Scenario, window: Window) -> 
         axes = load_regime(made_for["regime"])
     else:
         axes = REGIMES["isolated"] if regime is None else _regime(regime)
-    axes = window.waiting(axes)
-    env, note = BatchEnv(scenario, axes, 1, auto_reset=False), ""
+    env, note = BatchEnv(scenario, window.waiting(axes), 1, auto_reset=False), ""
     if saved is None:
         policy = make_policy(spec)
         if isinstance(policy, Learner):
