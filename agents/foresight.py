@@ -96,14 +96,15 @@ def foresight(
 
     Of the regime only `kaizen` and `kaizen_delay` matter: what is seen and who is paid do not bind a clairvoyant.
     Climbs `steps` steps of size `rate` (in shares of each range) in each of `rounds`, from `starts` (episodes of the
-    same seeds, recorded with flows and decisions) and from those of `static` and `rules`: what is reached is, over all
-    that is simulated, never below one of them. `columns` sequences are climbed at once; fewer need less memory.
-    `window` says which periods count, by default all; `scenario` has as many as it is long (`Window.simulated`).
+    same seeds, recorded with flows and decisions; without their efforts in `kaizen_delay`) and from those of `static`
+    and `rules`: what is reached is, over all that is simulated, never below one of them. `columns` sequences are
+    climbed at once; fewer need less memory. `window` says which periods count, by default all; `scenario` has as many
+    as it is long (`Window.simulated`).
     """
     begun = time.perf_counter()
     env = _environment(scenario, regime, len(seeds), overrides)
     sequences, refused = _sequences(env, seeds, rules, starts or {})
-    luck, efforts = _luck(env, seeds), list(env.actions.efforts.values())
+    luck, efforts, delay = _luck(env, seeds), list(env.actions.efforts.values()), env.regime.kaizen_delay
     window = Window(luck.periods) if window is None else window
     if window.length != luck.periods:
         raise ValueError(f"a window of {window.length} periods for an episode of {luck.periods}")
@@ -117,7 +118,7 @@ def foresight(
         "with kaizen value is no linear function of what companies decide" if efforts else "",
     )
     if efforts:
-        sequences["even"] = _even(sequences["static"], efforts, env.regime.kaizen_delay)
+        sequences["even"] = _even(sequences["static"], efforts, delay)
     else:
         try:
             found = linear_bound(network, luck, largest=largest[:, 0] if bounded else None)
@@ -128,7 +129,6 @@ def foresight(
             largest = np.maximum(largest, _largest(sequences))
         except NoBound as error:
             no_bound = str(error)
-    delay = env.regime.kaizen_delay
     reach = Reach(network, luck, largest, efforts, env.scenario.forced_periods, delay, columns, bounded)
     # Orders that are best for the efforts of those who make any, and for none at all.
     for name in [n for n, decided in sequences.items() if efforts and (n == "static" or decided.effort.any())]:
@@ -201,13 +201,14 @@ def _sequences(
         if got != wanted:
             raise ValueError(f"the start '{name}' has orders of shape {got}; allowed: {wanted}, the same worlds")
         found[name] = _played(trajectory)
+        found[name].effort[: env.regime.kaizen_delay] = 0.0  # a start may come from an episode that improved at once
     return found, refused
 
 
 def _played(trajectory: Trajectory) -> Decisions:
     assert trajectory.flows is not None
     assert trajectory.decisions is not None
-    return trajectory.decisions._replace(order=trajectory.flows.ordered)
+    return trajectory.decisions._replace(order=trajectory.flows.ordered, effort=trajectory.decisions.effort.copy())
 
 
 def _even(static: Decisions, rows: list[int], delay: int) -> Decisions:
