@@ -113,10 +113,13 @@ def linear_bound(
     return LinearBound(bound, orders)
 
 
-def programme(network: Network, luck: Luck, world: int = 0, kaizen: Decisions | None = None) -> Programme:
+def programme(
+    network: Network, luck: Luck, world: int = 0, kaizen: Decisions | None = None, window: Window | None = None
+) -> Programme:
     """The linear programme of one world. Raises NoBound."""
     _refuse(network, kaizen, bool(network.scenario.forced_periods))
-    return _programme(network, luck, world, _parameters(network, luck, kaizen), forced_orders(network, luck.periods))
+    parameters = _parameters(network, luck, kaizen, window)
+    return _programme(network, luck, world, parameters, forced_orders(network, luck.periods))
 
 
 def solve(programme: Programme) -> tuple[float, np.ndarray]:
