@@ -59,7 +59,7 @@ class Window:
 
     def simulated(self, scenario: Scenario) -> Scenario:
         """`scenario` with all periods of the window, and its demand as much later as the warm-up is long."""
-        if self.length == scenario.periods:
+        if not self.warm_up and self.length == scenario.periods:
             return scenario
         days = self.warm_up * scenario.period_days
         markets = [m.model_copy(update={"demand": m.demand.later(days)}) for m in scenario.markets]
