@@ -201,14 +201,17 @@ def _sequences(
         if got != wanted:
             raise ValueError(f"the start '{name}' has orders of shape {got}; allowed: {wanted}, the same worlds")
         found[name] = _played(trajectory)
-        found[name].effort[: env.regime.kaizen_delay] = 0.0  # a start may come from an episode that improved at once
+        # A start may come from an episode that improved, and opened its twins, at once.
+        found[name].effort[: env.regime.kaizen_delay] = 0.0
+        found[name].openness[: env.regime.kaizen_delay] = 0.0
     return found, refused
 
 
 def _played(trajectory: Trajectory) -> Decisions:
     assert trajectory.flows is not None
     assert trajectory.decisions is not None
-    return trajectory.decisions._replace(order=trajectory.flows.ordered, effort=trajectory.decisions.effort.copy())
+    decided = trajectory.decisions
+    return Decisions(trajectory.flows.ordered, decided.effort.copy(), decided.openness.copy())
 
 
 def _even(static: Decisions, rows: list[int], delay: int) -> Decisions:
@@ -216,9 +219,9 @@ def _even(static: Decisions, rows: list[int], delay: int) -> Decisions:
 
     An open twin costs the network nothing (fees are transfers) and spreads culture, so that no gradient is needed.
     """
-    effort = np.zeros_like(static.effort)
-    effort[delay:, rows] = 1.0 / len(rows)
-    return static._replace(effort=effort, openness=np.ones_like(static.openness))
+    effort, openness = np.zeros_like(static.effort), np.zeros_like(static.openness)
+    effort[delay:, rows], openness[delay:] = 1.0 / len(rows), 1.0
+    return static._replace(effort=effort, openness=openness)
 
 
 def _largest(sequences: Mapping[str, Decisions]) -> np.ndarray:

@@ -66,7 +66,7 @@ def measured(scenario: Scenario, steps: int, worlds: int, seed: int) -> list[dic
     """After each quarter of a training: own reward per company, and how much its orders vary."""
     window = Window.of(scenario)
     task = Task(window.simulated(scenario), window.waiting(REGIMES["isolated"]))
-    options = {"iterations": steps, "worlds": worlds, "checkpoint_every": max(1, steps // 4)}
+    options: dict[str, Any] = {"iterations": steps, "worlds": worlds, "checkpoint_every": max(1, steps // 4)}
     log = Keeping(scenario.name)
     Pathwise(**options).train(task, seed, log)
     print(file=sys.stderr)

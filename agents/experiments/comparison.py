@@ -289,8 +289,9 @@ def _lean(cell: Cell) -> dict[str, Any]:
     cost = {kind: float(columns[f"cost of {kind}"].mean()) for kind in KINDS}
     days = cell.outcomes[0].unit.scenario.period_days
     waste = cell.columns("waste")
+    counted = (waste["period"][0] >= 0) & (waste["period"][0] <= cell.outcomes[0].unit.window.periods)
     halved = {
-        name.removeprefix("waste "): _halved(levels.mean(axis=0)[waste["period"][0] >= 0]) * days
+        name.removeprefix("waste "): _halved(levels.mean(axis=0)[counted]) * days
         for name, levels in waste.items()
         if name.startswith("waste ")
     }

@@ -160,10 +160,10 @@ def networks(experiment: Experiment) -> dict[str, Scenario]:
             same = [c.name for c in found[label].companies] == [c.name for c in scenario.companies]
         except DescriptionError as error:
             raise DescriptionError("\n".join(f"cases.{label}: {line}" for line in str(error).split("\n"))) from None
-        lengths = [(of.periods, of.warm_up, of.tail) for of in (found[label], scenario)]
+        lengths = [(of.periods, of.warm_up_days, of.tail_days) for of in (found[label], scenario)]
         if lengths[0] != lengths[1]:
             raise DescriptionError(
-                f"cases.{label}: periods, warm_up and tail are those of the scenario: episodes are as long in all cases"
+                f"cases.{label}: periods, warm_up_days and tail_days are those of the scenario in every case"
             )
         if not same:
             raise DescriptionError(f"cases.{label}: the companies are those of the scenario in every case")

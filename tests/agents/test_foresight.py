@@ -22,6 +22,8 @@ from kaizen_env.simulation import Trajectory, no_effort
 networks = runpy.run_path(str(Path(__file__).parents[1] / "networks.py"))  # of the laws, one folder up
 random_policy, random_scenario, EVERYTHING = (networks[n] for n in ("random_policy", "random_scenario", "EVERYTHING"))
 
+# Random networks have contracts of every kind.
+pytestmark = pytest.mark.filterwarnings("ignore::kaizen_env.errors.ContractWarning")
 REFERENCE = "beer_game.json"
 PERIODS, WORLDS = 17, 2
 EXACT = 1e-9  # relative to the largest number at hand; the simulation and the programme round differently
