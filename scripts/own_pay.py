@@ -33,7 +33,7 @@ from agents.experiments.folder import file_name
 from agents.files import replace
 from agents.pathwise import Pathwise
 from agents.rollout import Episode, run_in
-from agents.training import Log, Task
+from agents.training import Log, Task, TrainingError
 from agents.window import Window
 from kaizen_env import REGIMES, BatchEnv, Scenario, load_scenario
 
@@ -63,12 +63,20 @@ class Keeping(Log):
 
 
 def measured(scenario: Scenario, steps: int, worlds: int, seed: int) -> list[dict[str, Any]]:
-    """After each quarter of a training: own reward per company, and how much its orders vary."""
+    """After each tenth of a training: own reward per company, and how much its orders vary.
+
+    Of a training that diverges what was before counts. Raises TrainingError where that is less than a fifth.
+    """
     window = Window.of(scenario)
     task = Task(window.simulated(scenario), window.waiting(REGIMES["isolated"]))
-    options: dict[str, Any] = {"iterations": steps, "worlds": worlds, "checkpoint_every": max(1, steps // 4)}
+    options: dict[str, Any] = {"iterations": steps, "worlds": worlds, "checkpoint_every": max(1, steps // 10)}
     log = Keeping(scenario.name)
-    Pathwise(**options).train(task, seed, log)
+    try:
+        Pathwise(**options).train(task, seed, log)
+    except TrainingError as error:
+        print(f"\nown_pay: {scenario.name}: {error}", file=sys.stderr)
+        if len(log.kept) < 2:
+            raise
     print(file=sys.stderr)
     seeds, rows = Evaluation(worlds=50).seeds(), []
     env = BatchEnv(task.scenario, task.regime, len(seeds), auto_reset=False)
@@ -96,9 +104,14 @@ def _numbers(episode: Episode, window: Window) -> dict[str, Any]:
     }
 
 
+def quarter_and_end(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rows after a quarter of the training, or the first after it, and after all of it."""
+    return next(row for row in rows if row["step"] >= rows[-1]["step"] / 4), rows[-1]
+
+
 def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Of one scenario: the largest growth of a variation, and the change of the mean own reward, quarter to end."""
-    early, late = rows[0], rows[-1]
+    early, late = quarter_and_end(rows)
     least = 0.05  # of the mean: below it orders are as good as constant
     growth = {n: late["variation"][n] / max(early["variation"][n], least) for n in late["variation"]}
     company = max(growth, key=lambda name: growth[name])
@@ -141,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows = json.loads(file.read_text(encoding="utf-8"))
             said = verdict(rows)
             found.append(said["suspected"])
-            pair = (rows[0], rows[-1])
+            pair = quarter_and_end(rows)
             table.add_row(
                 scenario.name,
                 " → ".join(str(row["step"]) for row in pair),

@@ -390,7 +390,7 @@ def test_the_picture_is_that_of_the_period(browser: Any, result: Path, read: Rea
 
 def test_another_regime_another_replay(browser: Any, result: Path) -> None:
     with opened(browser, result / "report.html") as page:
-        slide(page, 12)
+        slide(page, 15)  # the end of what is counted
         left, right = drawn(page, 0), drawn(page, 1)
         page.locator(".which").nth(1).select_option(label="static (Improver)")
         assert drawn(page, 1) != right

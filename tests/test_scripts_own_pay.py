@@ -58,7 +58,7 @@ def test_a_run_and_its_repetition(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     (file,) = tmp_path.glob("line*.json")
     rows = json.loads(file.read_text())
-    assert [r["step"] for r in rows] == [1, 2, 3, 4]
+    assert [r["step"] for r in rows] == [1, 2, 3, 4]  # each tenth, but at least a step
     assert set(rows[0]["variation"]) == {"maker", "shop"}
     assert "1 → 4" in printed
     assert all(len(line.rstrip()) <= 100 for line in printed.splitlines())
