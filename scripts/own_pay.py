@@ -43,7 +43,7 @@ BUILT_IN: dict[str, tuple[dict[str, Any], int | None]] = {
     "beer_game": ({}, None),
     "team": ({}, None),
     "electric_car": ({"periods": 52}, None),
-    "cola": ({"period_days": 7, "periods": 104}, None),
+    "cola": ({"period_days": 7, "periods": 104, "tail_days": 105}, None),  # without luck, gradients of more explode
     "airline": ({"tail_days": 1}, 40),  # in four weeks no company's kaizen pays back to itself
 }
 DOUBLED = 2.0  # times the coefficient of variation, from which on orders have become spikes

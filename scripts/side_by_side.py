@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agents.experiments.command import WIDTH
+from agents.experiments.comparison_tables import number
 from kaizen_env.errors import near
 
 
@@ -79,7 +80,7 @@ def table(summaries: Mapping[str, Mapping[str, Any]], wanted: Sequence[str] | No
         window = summary["window"]
         cells = [_percent(summary["effects"].get(effect), base) for effect in effects]
         counted = f"{window['warm_up']} + {window['periods']} + {window['tail']}"
-        made.add_row(escape(name), "–".join(map(str, steps)) or "—", counted, f"{base:,.6g}", *cells)
+        made.add_row(escape(name), "–".join(map(str, steps)) or "—", counted, number(base), *cells)
     return made
 
 
