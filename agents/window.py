@@ -3,9 +3,9 @@
 An episode that ends where the counting ends is exploited by a policy that sees the end coming: it stops buying and
 making, and saves the waste of making. One that begins where the counting begins is an account of running down the
 stocks of the start. So an experiment simulates `warm_up` + `periods` + `tail` periods and counts `periods`. In the
-warm-up companies order as their policy has them do, but nobody makes an effort to improve or opens its twin (an open
-twin spreads culture), so that each regime begins to count from its own stocks and with the wastes, skill and culture of
-the start; the tail runs on as the counted part does. Learners are paid in all of it.
+warm-up companies order as their policy has them do, but no company improves or opens its twin (an open twin spreads
+culture), so that each regime begins to count from its own stocks, and with the wastes, skill and culture of the start.
+The tail continues as the counted part does. Learners are paid in all of it.
 
 Demand that depends on the calendar (a step, a season, a replayed record) keeps its place in the counted part.
 """
@@ -66,7 +66,7 @@ class Window:
         return scenario.changed(periods=self.length, markets=markets)
 
     def waiting(self, regime: Regime) -> Regime:
-        """`regime` in which nobody improves during the warm-up."""
+        """`regime` in which no company improves during the warm-up."""
         return regime.model_copy(update={"kaizen_delay": regime.kaizen_delay + self.warm_up})
 
     def __str__(self) -> str:

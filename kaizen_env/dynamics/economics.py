@@ -47,7 +47,9 @@ def settle(network: Network, closing: State, flows: Flows, effects: Effects, eff
     if network.losing:
         sold = sold - segment_sum(lost_sales, sale.by_seller)
     before = sold - borne - stock_holding - conversion - motion - over_processing
-    own_change, network_change = _stock_changes(network, flows) if network.accrual else (0.0, _all(network, 0.0 * fee))
+    own_change, network_change = 0.0, network.zeros(1, before.shape[-1])
+    if network.accrual:
+        own_change, network_change = _stock_changes(network, flows)
 
     delivered = gather(flows.shipped, sale.market)
     value = market.value * delivered
