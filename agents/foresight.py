@@ -25,7 +25,7 @@ import numpy as np
 
 from kaizen_env import BatchEnv, Network, Regime, Scenario, build
 from kaizen_env.arrays import as_array, as_numpy
-from kaizen_env.dynamics import Decisions, end_customer_value, initial_state, step
+from kaizen_env.dynamics import Decisions, end_customer_value, held, initial_state, step
 from kaizen_env.luck import Luck
 from kaizen_env.simulation import Trajectory
 from kaizen_env.twins import LARGEST_NETWORK
@@ -94,17 +94,17 @@ def foresight(
 ) -> Foresight:
     """Foresight in one world per element of `seeds`, which fix the luck as they do in `agents.rollout.run`.
 
-    Of the regime only `kaizen` and `kaizen_delay` matter: what is seen and who is paid do not bind a clairvoyant.
-    Climbs `steps` steps of size `rate` (in shares of each range) in each of `rounds`, from `starts` (episodes of the
-    same seeds, recorded with flows and decisions; without their efforts in `kaizen_delay`) and from those of `static`
-    and `rules`: what is reached is, over all that is simulated, never below one of them. `columns` sequences are
-    climbed at once; fewer need less memory. `window` says which periods count, by default all; `scenario` has as many
-    as it is long (`Window.simulated`).
+    Of the regime only `kaizen`, `kaizen_delay` and `warm_up` matter: what is seen and who is paid do not bind a
+    clairvoyant. Climbs `steps` steps of size `rate` (in shares of each range) in each of `rounds`, from `starts`
+    (episodes of the same seeds, recorded with flows and decisions; without their efforts before kaizen begins) and from
+    those of `static` and `rules`: what is reached is, over all that is simulated, never below one of them. `columns`
+    sequences are climbed at once; fewer need less memory. `window` says which periods count, by default all;
+    `scenario` has as many as it is long (`Window.simulated`).
     """
     begun = time.perf_counter()
     env = _environment(scenario, regime, len(seeds), overrides)
     sequences, refused = _sequences(env, seeds, rules, starts or {})
-    luck, efforts, delay = _luck(env, seeds), list(env.actions.efforts.values()), env.regime.kaizen_delay
+    luck, efforts, warm_up = _luck(env, seeds), list(env.actions.efforts.values()), env.regime.warm_up
     window = Window(luck.periods) if window is None else window
     if window.length != luck.periods:
         raise ValueError(f"a window of {window.length} periods for an episode of {luck.periods}")
@@ -118,18 +118,20 @@ def foresight(
         "with kaizen value is no linear function of what companies decide" if efforts else "",
     )
     if efforts:
-        sequences["even"] = _even(sequences["static"], efforts, delay)
+        sequences["even"] = _even(sequences["static"], efforts, env.actions.delay, warm_up)
     else:
         try:
-            found = linear_bound(network, luck, largest=largest[:, 0] if bounded else None)
+            most = largest[:, 0] if bounded else None
+            found = linear_bound(network, luck, largest=most, warm_up=warm_up)
             bound = whole_bound = found.bound
             if window.length > window.periods:
-                bound = linear_bound(network, luck, largest=largest[:, 0] if bounded else None, window=window).bound
+                bound = linear_bound(network, luck, largest=most, window=window, warm_up=warm_up).bound
             sequences["linear programme"] = sequences["static"]._replace(order=found.orders)
             largest = np.maximum(largest, _largest(sequences))
         except NoBound as error:
             no_bound = str(error)
-    reach = Reach(network, luck, largest, efforts, env.scenario.forced_periods, delay, columns, bounded)
+    forced = env.scenario.forced_periods
+    reach = Reach(network, luck, largest, efforts, forced, env.actions.delay, columns, bounded, warm_up)
     # Orders that are best for the efforts of those who make any, and for none at all.
     for name in [n for n, decided in sequences.items() if efforts and (n == "static" or decided.effort.any())]:
         if (planned := reach.planned(sequences[name])) is not None:
@@ -149,12 +151,12 @@ def foresight(
             best = _best([best[0], planned], [best[1], reach.value(planned)])
     return Foresight(
         seeds=tuple(int(s) for s in seeds),
-        reached=_value(network, luck, best[0], window) / window.periods,
+        reached=_value(network, luck, best[0], warm_up, window) / window.periods,
         bound=None if bound is None else bound / window.periods,
         no_bound=no_bound,
         decisions=best[0],
         network=network,
-        starts={n: _value(network, luck, decided, window) / window.periods for n, decided in sequences.items()},
+        starts={n: _value(network, luck, of, warm_up, window) / window.periods for n, of in sequences.items()},
         refused=refused,
         seconds=time.perf_counter() - begun,
     )
@@ -167,7 +169,7 @@ def _environment(scenario: Any, regime: Any, worlds: int, overrides: dict[str, A
     """The environment in which rules may see what they like, and are allowed to improve as the regime is."""
     env = BatchEnv(scenario, regime, worlds, auto_reset=False, **overrides)
     twin = "network" if env.network.companies <= LARGEST_NETWORK else "echelon"
-    kaizen = {"kaizen": env.regime.kaizen, "kaizen_delay": env.regime.kaizen_delay}
+    kaizen = env.regime.model_dump(include={"kaizen", "kaizen_delay", "warm_up"})
     sees = Regime(twin=twin, objective="network", **kaizen)
     return BatchEnv(env.scenario, sees, worlds, auto_reset=False)
 
@@ -202,8 +204,8 @@ def _sequences(
             raise ValueError(f"the start '{name}' has orders of shape {got}; allowed: {wanted}, the same worlds")
         found[name] = _played(trajectory)
         # A start may come from an episode that improved, and opened its twins, at once.
-        found[name].effort[: env.regime.kaizen_delay] = 0.0
-        found[name].openness[: env.regime.kaizen_delay] = 0.0
+        found[name].effort[: env.actions.delay] = 0.0
+        found[name].openness[: env.regime.warm_up] = 0.0
     return found, refused
 
 
@@ -214,13 +216,13 @@ def _played(trajectory: Trajectory) -> Decisions:
     return Decisions(trajectory.flows.ordered, decided.effort.copy(), decided.openness.copy())
 
 
-def _even(static: Decisions, rows: list[int], delay: int) -> Decisions:
-    """The orders of `static`, from `delay` on the team spread evenly over all efforts, and every twin that may be open.
+def _even(static: Decisions, rows: list[int], delay: int, warm_up: int) -> Decisions:
+    """The orders of `static`, from `delay` on the team spread evenly over all efforts; twins open after `warm_up`.
 
     An open twin costs the network nothing (fees are transfers) and spreads culture, so that no gradient is needed.
     """
     effort, openness = np.zeros_like(static.effort), np.zeros_like(static.openness)
-    effort[delay:, rows], openness[delay:] = 1.0 / len(rows), 1.0
+    effort[delay:, rows], openness[warm_up:] = 1.0 / len(rows), 1.0
     return static._replace(effort=effort, openness=openness)
 
 
@@ -266,6 +268,7 @@ class Reach:
         delay: int,
         columns: int,
         bounded: bool,
+        warm_up: int = 0,
     ) -> None:
         self.network, self.luck = network, luck
         self.largest = largest  # (companies, 1) order that a climb can come to
@@ -273,17 +276,17 @@ class Reach:
         self.efforts = efforts  # rows of `Decisions.effort` that companies may use
         self.forced = forced  # periods at the start whose orders stay as they are
         self.delay = delay  # periods at the start in which nobody improves
-        self.columns = columns
+        self.columns, self.warm_up = columns, warm_up
         self._torch = network.to("torch", "float64")
 
     def value(self, decisions: Decisions) -> np.ndarray:
         """End-customer value over the episode (worlds,) of a sequence of decisions with an axis of periods."""
-        return _value(self.network, self.luck, decisions)
+        return _value(self.network, self.luck, decisions, self.warm_up)
 
     def planned(self, decisions: Decisions) -> Decisions | None:
         """The same efforts with the orders that are best for them by linear programme; None where there is none."""
         try:
-            found = linear_bound(self.network, self.luck, kaizen=decisions, largest=self.limit)
+            found = linear_bound(self.network, self.luck, kaizen=decisions, largest=self.limit, warm_up=self.warm_up)
         except NoBound:
             return None
         return decisions._replace(order=found.orders)
@@ -344,7 +347,7 @@ class Reach:
             best = torch.full((len(worlds),), -torch.inf, dtype=like.dtype)
             kept = [x.detach().clone() for x in moved]
             for done in range(steps + 1):
-                value = _value(network, luck, decisions(*moved))
+                value = _value(network, luck, decisions(*moved), self.warm_up)
                 better = value.detach() > best
                 best = torch.where(better, value.detach(), best)
                 kept = [torch.where(better, x.detach(), y) for x, y in zip(moved, kept, strict=True)]
@@ -368,16 +371,17 @@ class Reach:
             torch.set_num_threads(threads)
 
 
-def _value(network: Network, luck: Luck, decisions: Decisions, window: Window | None = None) -> Any:
+def _value(network: Network, luck: Luck, decisions: Decisions, warm_up: int = 0, window: Window | None = None) -> Any:
     """Total end-customer value (worlds,) of decisions with an axis of periods, in the library of the network.
 
-    Of the periods that count in `window`; by default of all.
+    Of the periods that count in `window`, by default of all; wastes, skill and culture are held in the `warm_up`.
     """
     state = initial_state(network, luck.demand[0])
     total: Any = 0.0
     for t in range(luck.periods):
         now = Decisions(decisions.order[t], decisions.effort[t], decisions.openness[t])
-        state, _, books = step(network, state, now, luck.period(t))
+        after, _, books = step(network, state, now, luck.period(t))
+        state = held(state, after) if t < warm_up else after
         if window is None or window.counts(t):
             total = total + end_customer_value(network, books)
     return total

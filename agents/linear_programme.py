@@ -32,7 +32,7 @@ from kaizen_env import Network
 from kaizen_env.arrays import slot_sum, square_sum
 from kaizen_env.dynamics import Decisions, State, initial_state
 from kaizen_env.dynamics.flow import transit_split
-from kaizen_env.dynamics.improvement import effects, improve, team
+from kaizen_env.dynamics.improvement import effects, held, improve, team
 from kaizen_env.luck import Luck
 
 from .window import Window
@@ -86,12 +86,14 @@ def linear_bound(
     forced: np.ndarray | None = None,
     largest: np.ndarray | None = None,
     window: Window | None = None,
+    warm_up: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> LinearBound:
     """The bound of every world of `luck`, over all orders, with the efforts and open twins of `kaizen`.
 
     It bounds the value of the periods that count in `window`, by default of all. Where some do not, the programme has
-    their costs for nothing, and the bound is the wider for it.
+    their costs for nothing, and the bound is the wider for it. In the first `warm_up` periods wastes, skill and culture
+    are held.
 
     `kaizen` has a leading axis of periods, as records have; its orders are not looked at. Without it nobody makes an
     effort, and wastes slide back as they do: a bound for policies without kaizen, and for all where the network has no
@@ -101,7 +103,7 @@ def linear_bound(
     """
     _refuse(network, kaizen, bool(network.scenario.forced_periods) if forced is None else len(forced) > 0)
     given = forced_orders(network, luck.periods) if forced is None else np.asarray(forced, dtype=np.float64)
-    parameters = _parameters(network, luck, kaizen, window)
+    parameters = _parameters(network, luck, kaizen, window, warm_up)
     bound = np.empty(luck.worlds)
     orders = np.empty((luck.periods, network.companies, luck.worlds))
     for world in range(luck.worlds):
@@ -185,7 +187,9 @@ class _Parameters:
         return values[..., world if values.shape[-1] > 1 else 0]
 
 
-def _parameters(network: Network, luck: Luck, kaizen: Decisions | None, window: Window | None = None) -> _Parameters:
+def _parameters(
+    network: Network, luck: Luck, kaizen: Decisions | None, window: Window | None = None, warm_up: int = 0
+) -> _Parameters:
     """Wastes do not depend on orders, so that efforts alone say what the parameters of every period are."""
     company, start = network.company, initial_state(network, luck.demand[0])
     # Without efforts they are the same in every world, and one is enough.
@@ -203,7 +207,8 @@ def _parameters(network: Network, luck: Luck, kaizen: Decisions | None, window: 
         effort, openness = (idle, idle[0]) if kaizen is None else (kaizen.effort[t], kaizen.openness[t])
         shares, total = team(network, state, effort)
         cost = cost + counted[t] * slot_sum(company.wage * total + 0.5 * company.curvature * square_sum(shares))
-        state = improve(network, state, shares, total, openness)
+        improved = improve(network, state, shares, total, openness)
+        state = held(state, improved) if t < warm_up else improved
     series = [np.stack(np.broadcast_arrays(*row)) for row in zip(*rows, strict=True)]
     return _Parameters(start, *series, effort_cost=cost, counted=counted)
 

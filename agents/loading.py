@@ -160,7 +160,7 @@ def made_for(env: BatchEnv) -> dict[str, Any]:
     return {
         "scenario": env.scenario.name,
         "scenario_hash": fingerprint(env.scenario),
-        "regime": env.regime.model_dump(exclude={"kaizen_delay"}),
+        "regime": env.regime.model_dump(exclude={"warm_up", "kaizen_delay"}),
         "features": env.feature_names,
         "actions": env.action_names,
     }

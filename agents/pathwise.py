@@ -111,9 +111,9 @@ class Pathwise(Learner):
         periods = self.periods or env.horizon
         if periods <= self.warm_up:
             raise PolicyError(f"pathwise: warm_up {self.warm_up} leaves none of the {periods} periods; shorten it")
-        if env.actions.efforts and periods <= env.regime.kaizen_delay:
+        if env.actions.efforts and periods <= env.actions.delay:
             raise PolicyError(
-                f"pathwise: periods: got {periods}; in the first {env.regime.kaizen_delay} of an episode nobody"
+                f"pathwise: periods: got {periods}; in the first {env.actions.delay} of an episode nobody"
                 " improves, so that no effort would be learnt; give more, or leave it out"
             )
         game = Game(env, periods, self.warm_up)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kaizen_env import BatchEnv, Network, draw
 from kaizen_env.actions import Actions
-from kaizen_env.dynamics import initial_state, step
+from kaizen_env.dynamics import held, initial_state, step
 from kaizen_env.luck import Luck, stream
 from kaizen_env.objectives import Objective
 from kaizen_env.observer import Observer
@@ -215,8 +215,10 @@ class Game:
             sights.append(seen)
             words.append(said)
             decisions = self.actions.decisions(head.actions(said, seen, shift), t)
-            alive = state.alive
-            state, flows, books = step(self.network, state, decisions, luck.period(t))
+            alive, before = state.alive, state
+            state, flows, books = step(self.network, before, decisions, luck.period(t))
+            if t < self.regime.warm_up:
+                state = held(before, state)
             if t >= self.warm_up:
                 earned = self.objective.rewards(self.network, books)
                 total = total + (earned if self.regime.control == "planner" else earned * alive.T)

@@ -99,7 +99,7 @@ class Log:
             "policy": learner.name,
             "options": learner.options,
             "made_for": made_for(task.env()),
-            "episode": [task.scenario.periods, task.regime.kaizen_delay, *dates(task.scenario)],
+            "episode": [task.scenario.periods, task.regime.warm_up, task.regime.kaizen_delay, *dates(task.scenario)],
             "seed": seed,
         }
         if self._start is None:

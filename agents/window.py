@@ -67,7 +67,7 @@ class Window:
 
     def waiting(self, regime: Regime) -> Regime:
         """`regime` in which no company improves during the warm-up."""
-        return regime.model_copy(update={"kaizen_delay": regime.kaizen_delay + self.warm_up})
+        return regime.model_copy(update={"warm_up": regime.warm_up + self.warm_up})
 
     def __str__(self) -> str:
         if not self.warm_up and not self.tail:

@@ -17,8 +17,8 @@ class Actions:
     Element a of [−1, 1] is u = (a + 1) / 2 of the way from nothing to the most: of `order`, `order_max` periods of mean
     throughput, or, where it is an order-up-to level, twice the level that keeps the stocks of the start, so that 0
     keeps them (and at least twice what a mean period starts); of an effort, the whole team; of `openness`, an open
-    twin (above ½). In the first `forced_periods` of a scenario every order is the mean throughput, in the first
-    `kaizen_delay` of a regime every effort is none and every twin closes.
+    twin (above ½). In the first `forced_periods` of a scenario every order is the mean throughput, in the `warm_up` and
+    the `kaizen_delay` of a regime every effort is none, and in the warm-up every twin closes.
     """
 
     def __init__(self, network: Network, regime: Regime) -> None:
@@ -31,7 +31,7 @@ class Actions:
             **({"training": len(network.company_waste_names) + 1} if culture.innovation > 0 else {}),
         }
         self.efforts = efforts if regime.kaizen else {}
-        self.delay = regime.kaizen_delay
+        self.warm_up, self.delay = regime.warm_up, regime.warm_up + regime.kaizen_delay
         self.opens = regime.kaizen and (uses_culture or regime.twin == "members" or regime.platform is not None)
         self.names = ["order", *self.efforts, *(["openness"] if self.opens else [])]
         self.steady = network.company.throughput / (1.0 - network.company.defect_rate)  # units started, on average
@@ -64,6 +64,8 @@ class Actions:
         order = self.most * share[0] if period >= network.scenario.forced_periods else self.steady + nothing[0]
         effort = xp.concat((share, nothing))[self._element]
         openness = share[-1] if self.opens else nothing[0]
-        if period < self.delay:  # an open twin spreads culture, which makes every later hour of kaizen worth more
-            effort, openness = xp.zeros_like(effort), nothing[0]
+        if period < self.delay:
+            effort = xp.zeros_like(effort)
+        if period < self.warm_up:
+            openness = nothing[0]
         return Decisions(order, effort, openness)

@@ -21,8 +21,10 @@ class Regime(Part):
     control: Literal["company", "planner"] = "company"  # who acts
     alignment: Share = 1.0  # α: reward = (1 − α) · own profit + α · the shared objective
     kaizen: bool = True  # whether companies may improve
-    # Periods at the start in which nobody improves or opens its twin, whatever is decided.
-    kaizen_delay: Annotated[int, Field(ge=0)] = 0
+    # Periods at the start in which goods and money alone move: no company improves or opens its twin, whatever is
+    # decided, and wastes, skill and culture stay as they are.
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    kaizen_delay: Annotated[int, Field(ge=0)] = 0  # periods after it in which no company improves, whatever is decided
     # Whoever runs the shared twin is an agent too, and sets the fee per open twin and day, at most this; without it the
     # fee is the scenario's.
     platform: Annotated[float, Field(gt=0)] | None = None

@@ -7,7 +7,8 @@
 Every company is trained for its own profit on its own twin (`isolated`, `pathwise`). A contract that pays for harming
 the network shows in two ways as training continues: orders become spikes (their coefficient of variation over time
 multiplies), and the mean own reward falls, because companies take from each other. Both are measured on fresh worlds
-after a quarter of the training and at its end.
+after a quarter of the training and at its end: a loophole is suspected where a variation doubles (counted from 0.05,
+below which orders are as good as constant) or the reward falls by more than three standard errors.
 
 The run folder (runs/own_pay) holds a file per scenario; scenarios that are there are not trained again.
 Exit status: 0; 1 where a loophole is suspected; 2 for what cannot be used; 130 stopped by Ctrl-C.
@@ -31,6 +32,7 @@ from agents.experiments.command import UNUSABLE, WIDTH, contract_warnings_printe
 from agents.experiments.config import Evaluation
 from agents.experiments.folder import file_name
 from agents.files import replace
+from agents.loading import fingerprint
 from agents.pathwise import Pathwise
 from agents.rollout import Episode, run_in
 from agents.training import Log, Task, TrainingError
@@ -44,10 +46,13 @@ BUILT_IN: dict[str, tuple[dict[str, Any], int | None]] = {
     "team": ({}, None),
     "electric_car": ({"periods": 52}, None),
     "cola": ({"period_days": 7, "periods": 104, "tail_days": 105}, None),  # without luck, gradients of more explode
-    "airline": ({"tail_days": 1}, 40),  # in four weeks no company's kaizen pays back to itself
+    "airline": ({"periods": 168, "tail_days": 1}, 40),  # a week; in four no company's kaizen pays back to itself
 }
+LEAST_STEPS = 4  # of which the first is a quarter
 DOUBLED = 2.0  # times the coefficient of variation, from which on orders have become spikes
-NOISE = 3.0  # standard errors of the mean reward, below which it has not fallen
+CONSTANT = 0.05  # coefficient of variation below which orders are as good as constant: growth is counted from it
+NOISE = 3.0  # standard errors of the change of the mean reward, world by world, within which it has not fallen
+TINY = 1e-6  # of the reward; without luck there is no error
 
 
 class Keeping(Log):
@@ -98,7 +103,7 @@ def _numbers(episode: Episode, window: Window) -> dict[str, Any]:
     reward = episode.reward.mean(axis=0)  # (worlds,) mean over companies
     return {
         "reward": float(reward.mean()),
-        "error": float(reward.std(ddof=1) / np.sqrt(len(reward))),
+        "rewards": reward.tolist(),
         "value": float(episode.end_customer_value.mean()),
         "variation": dict(zip(episode.trajectory.network.names, variation.tolist(), strict=True)),
     }
@@ -110,18 +115,28 @@ def quarter_and_end(rows: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[st
 
 
 def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of one scenario: the largest growth of a variation, and the change of the mean own reward, quarter to end."""
+    """Of one scenario: the largest growth of a variation, and the change of the mean own reward, quarter to end.
+
+    Worlds are common, so that the error of the change is that of its differences world by world.
+    """
     early, late = quarter_and_end(rows)
-    least = 0.05  # of the mean: below it orders are as good as constant
-    growth = {n: late["variation"][n] / max(early["variation"][n], least) for n in late["variation"]}
+    growth = {n: late["variation"][n] / max(early["variation"][n], CONSTANT) for n in late["variation"]}
     company = max(growth, key=lambda name: growth[name])
-    change, error = late["reward"] - early["reward"], float(np.hypot(late["error"], early["error"]))
+    change = np.subtract(late["rewards"], early["rewards"])
+    error = float(change.std(ddof=1) / np.sqrt(len(change)))
+    fell = float(change.mean()) < -NOISE * error - TINY * abs(early["reward"])
     return {
         "company": company,
         "growth": growth[company],
-        "change": change,
-        "suspected": growth[company] >= DOUBLED or change < -NOISE * error,
+        "change": float(change.mean()),
+        "suspected": growth[company] >= DOUBLED or fell,
     }
+
+
+def _steps(text: str) -> int:
+    if not text.isdigit() or int(text) < LEAST_STEPS:
+        raise argparse.ArgumentTypeError(f"got '{text}'; allowed: a whole number from {LEAST_STEPS} on")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="own_pay", description=head, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="built-in names or YAML files (default: all)")
-    made.add_argument("--steps", metavar="N", type=int, help="of training (default: 200, airline 40)")
+    made.add_argument("--steps", metavar="N", type=_steps, help="of training (default: 200, airline 40)")
     made.add_argument("--worlds", metavar="N", type=int, default=8, help="of a step of training (default 8)")
     made.add_argument("--seed", metavar="N", type=int, default=0, help="of the training (default 0)")
     made.add_argument("--output", metavar="FOLDER", type=Path, default=Path("runs/own_pay"))
@@ -146,10 +161,12 @@ def main(arguments: list[str] | None = None) -> int:
             with contract_warnings_printed("own_pay"):
                 scenario = load_scenario({"scenario": name, **changes})
             steps = given.steps or own_steps or 200
-            file = given.output / f"{file_name(f'{scenario.name}, {steps} steps, seed {given.seed}')}.json"
+            window = Window.of(scenario)
+            made_of = f"{fingerprint(scenario)}, {window}, {given.worlds} worlds"
+            file = given.output / f"{file_name(f'{scenario.name}, {steps} steps, seed {given.seed}, {made_of}')}.json"
             if not file.exists():
+                given.output.mkdir(parents=True, exist_ok=True)
                 rows = measured(scenario, steps, given.worlds, given.seed)
-                file.parent.mkdir(parents=True, exist_ok=True)
                 replace(file, json.dumps(rows, indent=1).encode())
             rows = json.loads(file.read_text(encoding="utf-8"))
             said = verdict(rows)
@@ -166,6 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UNUSABLE as error:
         for line in str(error).split("\n"):
             print(f"own_pay: {line}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"own_pay: {error.filename or given.output}: cannot be used ({error.strerror})", file=sys.stderr)
         return 2
     console.print(table)
     console.print(f"suspected where a variation grows {DOUBLED:g}-fold, or the reward falls by more than its noise")

@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = made.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     try:
-        console.print(table({folder.name: read(folder) for folder in given.folders}, given.effect))
+        short = len({folder.name for folder in given.folders}) == len(given.folders)
+        summaries = {folder.name if short else str(folder): read(folder) for folder in given.folders}
+        console.print(table(summaries, given.effect))
     except Unusable as error:
         print(f"side_by_side: {error}", file=sys.stderr)
         return 2

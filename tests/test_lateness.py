@@ -69,6 +69,18 @@ def test_what_each_contract_changes() -> None:
         assert [k.penalty for k in under(name).market_links] == [2.0]
 
 
+def test_a_waiting_cost_that_is_stated_is_real_and_stays() -> None:
+    """But where it is less than the penalty, and the contract is to be neutral. Seen to fail: with None for all."""
+    stated = load_scenario(pair(penalty=0.5, waiting_cost=0.6))
+    for contract, expected in (("neutral", 0.5), ("none", 0.0), ("shared", 0.0), ("paid", 0.5)):
+        (link,) = load_scenario({"scenario": stated, "lateness": contract}).trade_links
+        assert (link.penalty, link.cost_of_waiting) == (expected, 0.6)
+    with pytest.warns(ContractWarning):
+        paying = load_scenario(pair(penalty=0.5, waiting_cost=0.2))
+    (link,) = load_scenario({"scenario": paying, "lateness": "neutral"}).trade_links
+    assert (link.penalty, link.cost_of_waiting) == (0.5, 0.5)
+
+
 def test_the_textbook_chain_shares_by_the_holding_cost_added() -> None:
     (contract,) = load_scenario({"scenario": "serial", "lateness": "shared"}).contracts.penalty_share
     assert contract.shares == pytest.approx({"factory": 2 / 7, "wholesaler": 2 / 7, "retailer": 3 / 7})

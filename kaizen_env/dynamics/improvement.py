@@ -92,6 +92,11 @@ def improve(network: Network, state: State, effort: Array, total: Array, opennes
     return state._replace(waste=waste, link_waste=link_waste, skill=skill, culture=culture, open_twin=open_twin)
 
 
+def held(before: State, after: State) -> State:
+    """`after` a period, with the wastes, skill and culture of `before`: a warm-up moves goods and money alone."""
+    return after._replace(waste=before.waste, link_waste=before.link_waste, skill=before.skill, culture=before.culture)
+
+
 def _improved(wastes: Wastes, level: Array, power: Array, network: Network) -> Array:
     """floor + (w − floor) · 2^(−power / half-life) + backsliding · (1 − w), Schneiderman (1988).
 

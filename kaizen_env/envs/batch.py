@@ -14,7 +14,7 @@ from ..actions import Actions
 from ..arrays import gather
 from ..build import build
 from ..description import Scenario
-from ..dynamics import Books, Decisions, Flows, State, end_customer_value, initial_state, step
+from ..dynamics import Books, Decisions, Flows, State, end_customer_value, held, initial_state, step
 from ..errors import DescriptionError, near
 from ..luck import Luck, draw, stream
 from ..metrics import waste_remaining
@@ -164,7 +164,10 @@ class BatchEnv:
             network = dataclasses.replace(network, platform_fee=self.fee)
         decisions = self.actions.decisions(within, self.t)
         self.decided = decisions
-        self.state, self.flows, self.books = step(network, self.state, decisions, self.luck.period(self.t))
+        before = self.state
+        self.state, self.flows, self.books = step(network, before, decisions, self.luck.period(self.t))
+        if self.t < self.regime.warm_up:
+            self.state = held(before, self.state)
         self.t += 1
         self.clipped = ((values != within) & (alive.T == 1)[..., None]).sum(axis=(1, 2))
         self.value_so_far = self.value_so_far + end_customer_value(self.network, self.books)

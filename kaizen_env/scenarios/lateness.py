@@ -10,10 +10,10 @@ from ..description import PenaltyShare, Scenario, TradeLink
 from ..errors import DescriptionError, near
 
 CONTRACTS = {
-    "neutral": "the penalty of each trade link makes good what waiting costs its buyer",
-    "none": "no penalties between companies, and waiting costs a company nothing of its own",
-    "shared": "no penalties between companies; all share the end customers' penalties, by the cost that each adds",
-    "paid": "penalties as they are, but waiting costs the buyer nothing: it gains by being served late",
+    "neutral": "no trade link pays its buyer more for being served late than waiting costs it",
+    "none": "no penalties on trade links",
+    "shared": "no penalties on trade links; all share the end customers' penalties, by the cost that each adds",
+    "paid": "waiting costs a buyer nothing, so that the penalty pays it for being served late",
 }
 """Names of contracts, and what they say."""
 
@@ -21,28 +21,29 @@ CONTRACTS = {
 def with_lateness(scenario: Scenario, contract: str) -> Scenario:
     """`scenario` under one of `CONTRACTS`, and nothing else changed.
 
-    Only links whose orders wait have penalties. Raises `DescriptionError` for an unknown contract, and for `shared`
-    where no end customer is paid a penalty.
+    Where a trade link states a waiting cost, that is a real cost and stays, but where `neutral` has to mend it; a
+    waiting cost that stands for the penalty goes with it. `shared` takes the place of other shares of the end
+    customers' penalties; the other contracts leave these. Only links whose orders wait have penalties.
+
+    Raises `DescriptionError` for an unknown contract, and for `shared` where no end customer is paid a penalty.
     """
     if not isinstance(contract, str) or contract not in CONTRACTS:
         raise DescriptionError(
             f"{scenario.name}: lateness: got {contract!r}{near(contract, CONTRACTS)}; allowed: {', '.join(CONTRACTS)}"
         )
-    pays = contract in ("neutral", "paid")
-    links = [
-        _changed(link, link.penalty if pays else 0.0, 0.0 if contract == "paid" else None)
-        if link.unfilled == "backlog"
-        else link
-        for link in scenario.trade_links
-    ]
+    links = [_changed(link, contract) if link.unfilled == "backlog" else link for link in scenario.trade_links]
     contracts = scenario.contracts
     if contract == "shared":
         contracts = contracts.model_copy(update={"penalty_share": _shared(scenario)})
     return scenario.changed(trade_links=links, contracts=contracts)
 
 
-def _changed(link: TradeLink, penalty: float, waiting_cost: float | None) -> TradeLink:
-    return link.model_copy(update={"penalty": penalty, "waiting_cost": waiting_cost})
+def _changed(link: TradeLink, contract: str) -> TradeLink:
+    if contract == "neutral":
+        return link.model_copy(update={"waiting_cost": None}) if link.penalty > link.cost_of_waiting else link
+    if contract == "paid":
+        return link.model_copy(update={"waiting_cost": 0.0}) if link.waiting_cost is None else link
+    return link.model_copy(update={"penalty": 0.0})
 
 
 def _shared(scenario: Scenario) -> list[PenaltyShare]:

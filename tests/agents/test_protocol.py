@@ -520,7 +520,7 @@ def test_a_row_that_a_full_disk_has_cut_is_done_again(tmp_path: Path) -> None:
         (Count(rate=2.0), SERIAL, 0, "is of another options ({}, now {'rate': 2.0})"),
         (Count(), SERIAL, 1, "is of another seed (0, now 1)"),
         (Count(), SERIAL | {"accounting": "accrual"}, 0, "is of another made for"),
-        (Count(), SERIAL | {"periods": 7}, 0, "is of another episode ([6, 0], now [7, 0])"),
+        (Count(), SERIAL | {"periods": 7}, 0, "is of another episode ([6, 0, 0], now [7, 0, 0])"),
     ],
 )
 def test_the_checkpoint_of_another_is_refused(

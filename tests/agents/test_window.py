@@ -197,7 +197,7 @@ def test_nobody_improves_in_the_warm_up() -> None:
     window = Window(6, 4, 2)
     for own in (0, 3):
         regime = window.waiting(Regime(kaizen_delay=own))
-        assert regime.kaizen_delay == 4 + own
+        assert (regime.warm_up, regime.kaizen_delay) == (4, own)
         scenario = window.simulated(load_scenario("electric_car").changed(periods=6))
         env = BatchEnv(scenario, regime, 2, auto_reset=False)
         t = run_in(env, Busy(), [1, 2], record=("states", "decisions"), window=window).trajectory
@@ -212,6 +212,36 @@ def test_nobody_improves_in_the_warm_up() -> None:
             assert (waste[begins + 1] < waste[0]).any()
         assert (t.states.skill[: begins + 1] == 1.0).all()
         assert (t.states.skill[begins + 1] > 1.0).all()
+
+
+def sliding() -> Scenario:
+    """A network whose waste stands below today's and slides back, whose culture erodes, and with open twins."""
+    return load_scenario(
+        ASSEMBLY
+        | {
+            "wastes": [{"name": "scrap", "channel": "hurdle", "initial": 0.3, "backsliding": 0.05}],
+            "improvement": {"learning": 0.1, "skill_max": 2, "forgetting": 0.05},
+            "culture": {"initial": 0.4, "imitation": 0.2, "erosion": 0.1, "initially_open": True},
+        }
+    )
+
+
+def test_a_warm_up_moves_goods_and_money_alone() -> None:
+    """Wastes, skill and culture are those of the start when counting begins.
+
+    Seen to fail: with a waste that slides back, and a culture that spreads, in the warm-up.
+    """
+    window = Window(6, 4, 2)
+    regime = window.waiting(Regime(twin="members"))
+    env = BatchEnv(window.simulated(sliding()), regime, 2, auto_reset=False)
+    t = run_in(env, Busy(), [1, 2], record=("states",), window=window).trajectory
+    assert t is not None
+    assert t.states is not None
+    for name in ("waste", "link_waste", "skill", "culture"):
+        values = getattr(t.states, name)
+        assert (values[:5] == values[0]).all(), name
+    assert not (t.states.waste[5] == t.states.waste[0]).all()
+    assert not (t.states.culture[6] == t.states.culture[0]).all()
 
 
 # --- an evaluation ---------------------------------------------------------------------------------------------------
@@ -265,7 +295,7 @@ def test_an_evaluation_is_the_slice_of_a_long_episode(place: Path) -> None:
     scenario = load_scenario("electric_car").changed(periods=16)
     seeds = Evaluation(worlds=3).seeds()
     policy = make_policy(RULE["name"], **RULE["options"])
-    env, whole = by_hand(scenario, Regime(kaizen_delay=5), policy, seeds)
+    env, whole = by_hand(scenario, Regime(warm_up=5), policy, seeds)
     counted = sliced(whole, WINDOW)
     metrics = lean_metrics(counted)
 
