@@ -71,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", metavar="N", type=_whole, default=0, help="of the luck (default 0)")
     made.add_argument("--periods", metavar="N", type=_whole, help="length of the episode (default: the scenario's)")
     for name, what in (("warm-up", "before"), ("tail", "after")):
-        made.add_argument(f"--{name}", metavar="N", type=_whole, default=0, help=f"periods {what} it that do not count")
+        made.add_argument(
+            f"--{name}", metavar="N", type=_whole, default=0, help=f"periods {what} it that do not count (default 0)"
+        )
     made.add_argument("--output", metavar="FILE.html", type=Path, help="where to write (default: beside you)")
     made.add_argument("--force", action="store_true", help="write over a file that is there")
     return made

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kaizen_env import BatchEnv
+from kaizen_env.checks import pays_for_lateness
 from kaizen_env.ledger import MUDA
 
 from ...files import replace
@@ -171,6 +172,9 @@ def _made(folder: Path, experiment: Experiment, said: Mapping[str, Any]) -> str:
         "rules": ", ".join(list(experiment.policies)[1:]) or "none",
         "allocation": scenario.allocation,
     }
+    networks = (scenario, *experiment.cases.values())
+    if paying := list(dict.fromkeys(line for network in networks for line in pays_for_lateness(network))):
+        rows["contracts that pay for lateness"] = "; ".join(paying)
     try:
         version = json.loads((folder / "versions.json").read_text(encoding="utf-8"))[-1]
         rows["kaizen_env"] = _source(version)
